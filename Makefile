@@ -1,0 +1,107 @@
+# make demo   install what is missing, build, run the scenario suite, print where the report is
+# make test   everything: dependencies, build, unit tests, suite, determinism, second opinions
+# make bench  the figures; make determinism, make tidy, make unit: parts of make test
+#
+# VARIANT=asan builds with ASan and UBSan into build-asan; CC=clang BUILD=build-clang works too.
+
+VARIANT ?=
+BUILD ?= build$(if $(VARIANT),-$(VARIANT))
+CC = gcc
+CSTD := -std=c17 -D_POSIX_C_SOURCE=200809L
+WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes \
+	-Wmissing-prototypes -Wundef -Wvla -Wwrite-strings -Wcast-align -Werror
+OPTIMIZE := -O2 -g
+ifeq ($(VARIANT),asan)
+OPTIMIZE := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+endif
+CFLAGS_ALL = $(CSTD) $(WARNINGS) $(OPTIMIZE) -I. -MMD -MP $(CFLAGS)
+
+# usrsctp is linked statically, so that its clock, timers and chance can be taken over.
+SCTP_WRAP := -Wl,--wrap=read_random,--wrap=sctp_os_timer_start \
+	-Wl,--wrap=sctp_userspace_thread_create,--wrap=getifaddrs
+STACK_LIBS := $(SCTP_WRAP) -l:libusrsctp.a -lssl -lcrypto -lpthread
+ALL_LIBS := $(STACK_LIBS) -lpcap -lyaml
+
+sources = $(sort $(filter-out %_test.c %_bench.c,$(wildcard $(1))))
+BASE := $(call sources,base/*.c)
+STACK := $(call sources,stack/*/*.c)
+SIMNET := $(call sources,simnet/*.c)
+REPORTS := $(call sources,reports/*.c)
+SCENARIOS := $(filter-out scenarios/main.c,$(call sources,scenarios/*.c))
+TESTS := $(sort $(wildcard base/*_test.c stack/*/*_test.c simnet/*_test.c reports/*_test.c \
+	scenarios/*_test.c))
+BENCHES := $(sort $(wildcard stack/*/*_bench.c simnet/*_bench.c scenarios/*_bench.c))
+
+objects = $(patsubst %.c,$(BUILD)/%.o,$(1))
+LIB_BASE := $(BUILD)/libsimrtc-base.a
+LIB_STACK := $(BUILD)/libsimrtc-stack.a
+LIB_SIMNET := $(BUILD)/libsimrtc-simnet.a
+LIB_REPORTS := $(BUILD)/libsimrtc-reports.a
+LIB_SCENARIOS := $(BUILD)/libsimrtc-scenarios.a
+TEST_BINS := $(patsubst %.c,$(BUILD)/%,$(TESTS))
+BENCH_BINS := $(patsubst %.c,$(BUILD)/%,$(BENCHES))
+
+.PHONY: all demo test unit suite determinism tidy bench deps clean
+all: $(BUILD)/simrtc
+
+deps:
+	@ci/deps
+
+demo: deps
+	@$(MAKE) --no-print-directory -j2 all
+	@ci/demo
+
+test: deps
+	@ci/test
+
+unit: $(TEST_BINS)
+	@ci/unit $(BUILD)
+
+suite: all
+	@$(BUILD)/simrtc run scenarios
+
+determinism:
+	@ci/determinism
+
+tidy:
+	@ci/tidy
+
+bench: all $(BENCH_BINS)
+	@ci/bench $(BUILD)
+
+clean:
+	rm -rf build build-* out
+
+$(BUILD)/simrtc: $(BUILD)/scenarios/main.o $(LIB_SCENARIOS) $(LIB_REPORTS) $(LIB_SIMNET) \
+		$(LIB_STACK) $(LIB_BASE)
+	$(CC) $(OPTIMIZE) -o $@ $^ $(ALL_LIBS) $(LDFLAGS)
+
+define library
+$(1): $(call objects,$(2))
+	@rm -f $$@
+	@ar rcs $$@ $$^
+endef
+$(eval $(call library,$(LIB_BASE),$(BASE)))
+$(eval $(call library,$(LIB_STACK),$(STACK)))
+$(eval $(call library,$(LIB_SIMNET),$(SIMNET)))
+$(eval $(call library,$(LIB_REPORTS),$(REPORTS)))
+$(eval $(call library,$(LIB_SCENARIOS),$(SCENARIOS)))
+
+# A test or bench links no more than its folder may know: the arrows hold at link time too.
+LINKS_base := $(LIB_BASE)
+LINKS_stack := $(LIB_STACK) $(LIB_BASE) $(STACK_LIBS)
+LINKS_simnet := $(LIB_SIMNET) $(LIB_BASE) -lpcap
+LINKS_reports := $(LIB_REPORTS) $(LIB_BASE)
+LINKS_scenarios := $(LIB_SCENARIOS) $(LIB_REPORTS) $(LIB_SIMNET) $(LIB_STACK) $(LIB_BASE) $(ALL_LIBS)
+define program
+$(BUILD)/$(1)/%: $(BUILD)/$(1)/%.o $(filter $(BUILD)/%.a,$(LINKS_$(1)))
+	$(CC) $(OPTIMIZE) -o $$@ $$< $(LINKS_$(1)) -lcmocka $(LDFLAGS)
+endef
+$(foreach folder,base stack simnet reports scenarios,$(eval $(call program,$(folder))))
+
+$(BUILD)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS_ALL) -c -o $@ $<
+
+.SECONDARY:
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

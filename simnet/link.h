@@ -1,0 +1,36 @@
+// What a one-way link does to packets.
+#ifndef SIMNET_LINK_H
+#define SIMNET_LINK_H
+
+#include "base/clock.h"
+#include "base/rng.h"
+
+enum jitter_shape {
+    JITTER_UNIFORM,
+    JITTER_NORMAL
+}; // normal: `jitter` is the standard deviation
+   // (sum of draws, cut at 3 of it; integers only)
+struct link_config {
+    nanotime delay;
+    nanotime jitter; // uniform: added, 0 to this; normal: around `delay`, never below 0
+    enum jitter_shape shape;
+    bool jitter_reorders; // else a packet never leaves before the one ahead of it
+    uint32_t loss;        // per billion
+    uint32_t loss_burst;  // mean length of a loss burst (Gilbert-Elliott); 0 or 1: independent
+    uint32_t duplicate;   // per billion
+    uint32_t reorder;     // per billion: held back by `reorder_by`
+    nanotime reorder_by;
+    uint32_t corrupt;     // per billion: one bit of the payload flips
+    uint64_t rate_bps;    // 0: no limit
+    uint32_t queue_bytes; // drop-tail, in front of the rate; 0: 64 KiB
+    uint32_t mtu;         // the largest IP packet; 0: 1500
+    bool down;
+};
+
+struct link_stats {
+    uint64_t packets, bytes; // delivered
+    uint64_t lost, queue_full, too_big, while_down, duplicated, reordered, corrupted;
+    uint64_t queue_max_bytes;
+};
+
+#endif

@@ -1,0 +1,177 @@
+// The simulated network: hosts, segments (LANs and the wide area network), gateways with NAT and
+// firewall, links, in virtual time. IP and UDP headers are real bytes with real checksums.
+//
+//     struct world *world = world_new(&config);
+//     struct segment *wan = world_add_segment(world, "wan", &(struct segment_config){...});
+//     struct host *host = world_add_host(world, "alice");
+//     host_attach(host, wan, &ip, &link, &link);
+//     host_bind(host, &address);
+//     host_send(host, &address, &to, bytes);
+//     while (world_next(world, limit, &event)) { ... }  // the only thing that moves time
+//
+// Events come in order of (time, sequence). Every random choice comes from a stream named after the
+// entity that makes it. The world owns everything added to it. Peers are not known here: what
+// drives a host reads its datagrams from world_next.
+//
+// The way of a packet: host -> its up link -> segment (transit link) -> down link of the receiver
+// -> host, or gateway -> NAT, firewall -> ... A link without delay, rate or fault takes no event.
+#ifndef SIMNET_WORLD_H
+#define SIMNET_WORLD_H
+
+#include "base/addr.h"
+#include "base/err.h"
+#include "base/trace.h"
+#include "simnet/firewall.h"
+#include "simnet/link.h"
+#include "simnet/nat.h"
+
+#define NET_IP_HEADER_LEN 20
+#define NET_UDP_HEADER_LEN 8
+#define NET_DATAGRAM_MAX 65507
+
+struct world;
+struct segment;
+struct gateway;
+struct host;
+struct link;
+
+// Why a packet went no further. Each is a word of the trace, a counter, and has a test.
+enum net_drop {
+    NET_DELIVERED,
+    NET_LOSS,
+    NET_QUEUE_FULL,
+    NET_LINK_DOWN,
+    NET_TOO_BIG, // longer than the link's MTU
+    NET_TTL_EXCEEDED,
+    NET_NO_ROUTE,
+    NET_NO_HOST,  // nobody on the segment has the address
+    NET_ISOLATED, // the segment keeps its hosts apart
+    NET_NO_SOCKET,
+    NET_BAD_PACKET, // header or checksum wrong
+    NET_NAT_NO_MAPPING,
+    NET_NAT_FILTERED,
+    NET_NAT_TABLE_FULL,
+    NET_NAT_NO_PORT,
+    NET_NAT_NO_HAIRPIN,
+    NET_FIREWALL,
+    NET_DROPS,
+};
+const char *net_drop_name(enum net_drop drop);
+
+struct world_config {
+    uint64_t seed;
+    struct trace_log *log; // NULL: no trace. Each drop is a line of it.
+    bool capture;
+    unsigned wakers; // how many deadlines world_wake_at knows
+};
+
+struct world *world_new(const struct world_config *config);
+void world_free(struct world *world);
+nanotime world_now(const struct world *world);
+
+// --------------------------------------------------------------------------------------- building
+
+struct segment_config {
+    struct ip_prefix prefix[2]; // the addresses that are on it, by family; IP_NONE: none
+    struct link_config transit; // crossed once by each packet, a link for each sender
+    bool isolate; // hosts reach gateways alone, not each other (Wi-Fi client isolation)
+};
+struct segment *world_add_segment(struct world *world, const char *name,
+                                  const struct segment_config *config);
+
+struct host *world_add_host(struct world *world, const char *name);
+// One more interface. Its address must be free on the segment: false if not. A host sends by the
+// interface that has the source address.
+bool host_attach(struct host *host, struct segment *segment, const struct ip *ip,
+                 const struct link_config *up, const struct link_config *down);
+
+struct gateway_config {
+    struct segment *inside, *outside;
+    struct ip inside_ip;
+    bool has_nat;
+    struct nat_config nat; // nat.external: addresses on `outside`, which the gateway answers for
+    struct ip outside_ip;  // without NAT: its own; the inside prefix is then routed to it
+    bool has_firewall;
+    struct firewall_config firewall;
+    struct link_config up, down; // its uplink
+};
+// Becomes the default route of `inside`. False: an address is taken.
+struct gateway *world_add_gateway(struct world *world, const char *name,
+                                  const struct gateway_config *config);
+
+// ---------------------------------------------------------------------------------------- running
+
+enum world_event_kind { WORLD_DATAGRAM, WORLD_WAKE };
+struct world_event {
+    enum world_event_kind kind;
+    struct host *host;        // WORLD_DATAGRAM
+    struct datagram datagram; // borrowed until the next call of world_next
+    unsigned waker;           // WORLD_WAKE
+};
+
+// Move to the next event that is not after `until`. False: none; time then stands at `until`.
+bool world_next(struct world *world, nanotime until, struct world_event *out);
+
+// One deadline for each waker, replaced by the next call; TIME_NEVER: none. A deadline that is not
+// after now comes next, at now.
+void world_wake_at(struct world *world, unsigned waker, nanotime at);
+
+// False: the address is not the host's, or the port is taken.
+bool host_bind(struct host *host, const struct addr *addr);
+void host_unbind(struct host *host, const struct addr *addr);
+// A free port of 49152 to 65535, drawn from the host's stream (RFC 6335 6).
+uint16_t host_free_port(struct host *host, const struct ip *ip);
+// NET_DELIVERED means: given to the network. NET_NO_SOCKET: `from` is not bound. NET_TOO_BIG: over
+// the MTU of the host's own link.
+enum net_drop host_send(struct host *host, const struct addr *from, const struct addr *to,
+                        struct bytes bytes);
+
+const char *host_name(const struct host *host);
+void host_set_user(struct host *host, void *user);
+void *host_user(const struct host *host);
+unsigned host_addresses(const struct host *host, struct ip *out, unsigned max);
+
+// ------------------------------------------------------------------------------- changing, asking
+
+// Links by owner: of a host's interface or a gateway's uplink, and the transit link of a sender.
+struct link *host_link(struct host *host, unsigned interface, bool up);
+struct link *gateway_link(struct gateway *gateway, bool up);
+// Every transit link of a segment, also those of senders to come.
+void segment_configure(struct segment *segment, const struct link_config *transit);
+const struct link_config *segment_transit(const struct segment *segment);
+// What is already on its way stays so.
+void link_configure(struct link *link, const struct link_config *config);
+const struct link_config *link_config(const struct link *link);
+struct link_stats link_stats(const struct link *link);
+struct nat *gateway_nat(struct gateway *gateway); // NULL: none
+// The gateway now has this address outside instead of those before, and a NAT forgets its mappings.
+bool gateway_rebind(struct gateway *gateway, const struct ip *external);
+
+struct net_counters {
+    uint64_t sent, delivered; // datagrams of sockets
+    uint64_t drops[NET_DROPS];
+};
+struct net_counters world_counters(const struct world *world);
+struct net_counters host_counters(const struct host *host); // sent, delivered; drops: at it
+struct net_counters gateway_counters(const struct gateway *gateway);
+
+// --------------------------------------------------------------------------------------- captures
+
+// A vantage point for each host ("alice"), and two for each gateway ("home.inside",
+// "home.outside"). A packet is recorded where it passes, as it is there, also when it is dropped
+// later.
+struct capture_packet {
+    nanotime time;
+    struct bytes bytes; // from the IP header on
+};
+unsigned world_captures(const struct world *world);
+const char *world_capture_name(const struct world *world, unsigned capture);
+int world_capture_find(const struct world *world, const char *name); // -1: none
+unsigned world_capture_count(const struct world *world, unsigned capture);
+struct capture_packet world_capture_packet(const struct world *world, unsigned capture,
+                                           unsigned number); // from 1, as Wireshark counts
+// Write a pcap file (nanoseconds, LINKTYPE_RAW) through libpcap to an open file; the caller made it
+// and renames it. False with the reason.
+bool world_capture_write(const struct world *world, unsigned capture, int fd, struct err *err);
+
+#endif

@@ -1,0 +1,90 @@
+// DTLS 1.2 (RFC 6347) for WebRTC (RFC 8827, 8842): both roles, self-signed certificates, the peer's
+// fingerprint verified. OpenSSL does the protocol; this makes it a sans-IO state machine in
+// virtual time with the caller's randomness (base/libenv.h).
+#ifndef STACK_DTLS_DTLS_H
+#define STACK_DTLS_DTLS_H
+
+#include "base/addr.h"
+#include "base/err.h"
+#include "base/rng.h"
+#include "base/trace.h"
+
+// Once in a process, before anything else uses OpenSSL: takes over its randomness, ignores its
+// configuration file. False with the reason.
+bool dtls_library_init(struct err *err);
+// At exit, for leak checkers. After every identity and association is freed.
+void dtls_library_fini(void);
+
+// A key and its self-signed certificate (ECDSA P-256). Making one costs 0.2 ms, so identities are
+// pooled: dtls_identity_pooled(k) is the same object, and the same key on every machine with the
+// same OpenSSL, whenever it is first asked for. Freed by dtls_library_fini.
+struct dtls_identity;
+#define DTLS_IDENTITIES 16
+const struct dtls_identity *dtls_identity_pooled(unsigned index); // taken modulo DTLS_IDENTITIES
+
+// RFC 8122 5: "sha-256" and the hash in upper-case hex with colons.
+#define DTLS_FINGERPRINT_MAX 192 // SHA-512 in text
+struct dtls_fingerprint {
+    char hash[16];
+    char value[DTLS_FINGERPRINT_MAX];
+};
+const struct dtls_fingerprint *dtls_identity_fingerprint(const struct dtls_identity *identity);
+
+enum dtls_role { DTLS_CLIENT, DTLS_SERVER };
+
+// As the W3C names them (RTCDtlsTransportState).
+enum dtls_state { DTLS_NEW, DTLS_CONNECTING, DTLS_CONNECTED, DTLS_CLOSED, DTLS_FAILED };
+const char *dtls_state_name(enum dtls_state state);
+
+struct dtls_config {
+    const struct dtls_identity *identity;
+    enum dtls_role role;
+    // The peer's, of its SDP: at least one must match (RFC 8122 6.2; hash names case-insensitive).
+    const struct dtls_fingerprint *remote;
+    unsigned remote_count;
+    size_t mtu;      // the largest datagram to send: a UDP payload
+    struct rng *rng; // borrowed for the life of the association
+    struct trace trace;
+};
+
+enum dtls_output_kind {
+    DTLS_SEND,          // `bytes`: one datagram
+    DTLS_STATE_CHANGED, // ask dtls_state
+    DTLS_DATA,          // `bytes`: one record's application data
+};
+
+struct dtls_output {
+    enum dtls_output_kind kind;
+    struct bytes bytes; // until the next call on the association
+};
+
+// Why a datagram had no effect that can be seen from outside OpenSSL.
+enum dtls_drop { DTLS_KEPT, DTLS_NOT_DTLS, DTLS_TOO_LARGE, DTLS_AFTER_CLOSE, DTLS_DROPS };
+const char *dtls_drop_name(enum dtls_drop drop);
+
+struct dtls *dtls_new(const struct dtls_config *config);
+void dtls_free(struct dtls *dtls);
+void dtls_start(struct dtls *dtls, nanotime now); // the client sends its ClientHello
+
+enum dtls_drop dtls_input(struct dtls *dtls, nanotime now, struct bytes datagram);
+bool dtls_poll(struct dtls *dtls, nanotime now, struct dtls_output *out);
+nanotime dtls_deadline(const struct dtls *dtls);
+
+// One record of application data. False: not connected, or longer than the MTU leaves room for.
+bool dtls_send(struct dtls *dtls, nanotime now, struct bytes data);
+void dtls_close(struct dtls *dtls, nanotime now); // close_notify
+
+enum dtls_state dtls_state(const struct dtls *dtls);
+// Why DTLS_FAILED, for a person: "fingerprint mismatch: ...", "alert 40 handshake_failure". "" if
+// not.
+const char *dtls_failure(const struct dtls *dtls);
+enum dtls_role dtls_role(const struct dtls *dtls);
+
+struct dtls_stats {
+    unsigned datagrams_sent, datagrams_received;
+    unsigned timeouts;     // flights sent again
+    nanotime connected_at; // TIME_NEVER: not yet
+};
+struct dtls_stats dtls_stats(const struct dtls *dtls);
+
+#endif

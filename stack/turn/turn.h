@@ -1,0 +1,156 @@
+// TURN over UDP (RFC 8656): the client of one allocation, and a server of many.
+//
+// Both are sans-IO. Not here: sockets, and which candidates an allocation becomes (peer/).
+#ifndef STACK_TURN_TURN_H
+#define STACK_TURN_TURN_H
+
+#include "base/addr.h"
+#include "base/rng.h"
+#include "base/trace.h"
+
+// ----------------------------------------------------------------------------------------- client
+
+struct turn_client;
+
+struct turn_client_config {
+    struct addr local; // our socket
+    struct addr server;
+    const char *username; // copied
+    const char *password;
+    uint32_t lifetime_s; // asked for; 0 leaves it to the server (600 s)
+    bool channels;       // bind a channel for each peer that data is sent to; else Send indications
+    bool dont_fragment;
+    struct rng rng;
+    struct trace trace;
+};
+
+enum turn_client_state {
+    TURN_IDLE,
+    TURN_ALLOCATING,
+    TURN_ALLOCATED,
+    TURN_FAILED, // see turn_client_failure
+    TURN_RELEASED,
+};
+
+enum turn_output_kind {
+    TURN_SEND,          // put `send` on the wire
+    TURN_STATE_CHANGED, // ask turn_client_state
+    TURN_DATA,          // `data`: from a peer, to the relayed address
+};
+
+struct turn_output {
+    enum turn_output_kind kind;
+    struct datagram datagram; // TURN_SEND, TURN_DATA; borrowed until the next call on the client
+};
+
+// Why a datagram was not taken.
+enum turn_drop {
+    TURN_KEPT,
+    TURN_NOT_OURS, // not from the server, or neither STUN nor ChannelData
+    TURN_MALFORMED,
+    TURN_UNKNOWN_TRANSACTION,
+    TURN_BAD_INTEGRITY,
+    TURN_UNKNOWN_CHANNEL,
+    TURN_NO_PERMISSION,
+    TURN_DROPS,
+};
+const char *turn_drop_name(enum turn_drop drop);
+
+struct turn_client *turn_client_new(const struct turn_client_config *config);
+void turn_client_free(struct turn_client *client);
+
+// Begin the allocation. Everything else waits until it stands.
+void turn_client_allocate(struct turn_client *client, nanotime now);
+// Install a permission for the peer's IP address ahead of the first datagram (RFC 8656 9).
+void turn_client_permit(struct turn_client *client, nanotime now, const struct ip *peer);
+// Send to a peer through the relay. Without a permission one is asked for first, and the datagram
+// (one for each peer, the newest) waits for it. False: no allocation, or the datagram is too large.
+bool turn_client_send(struct turn_client *client, nanotime now, const struct addr *peer,
+                      struct bytes bytes);
+// Give the allocation back: Refresh with LIFETIME 0.
+void turn_client_release(struct turn_client *client, nanotime now);
+
+enum turn_drop turn_client_input(struct turn_client *client, nanotime now,
+                                 const struct datagram *datagram);
+bool turn_client_poll(struct turn_client *client, nanotime now, struct turn_output *out);
+nanotime turn_client_deadline(const struct turn_client *client);
+
+enum turn_client_state turn_client_state(const struct turn_client *client);
+// The relayed transport address and our mapped address; none before TURN_ALLOCATED.
+struct addr turn_client_relayed(const struct turn_client *client);
+struct addr turn_client_mapped(const struct turn_client *client);
+// The STUN error code that ended it, or 0 (no answer), with the reason phrase.
+unsigned turn_client_failure(const struct turn_client *client, struct bytes *reason);
+
+struct turn_client_stats {
+    unsigned requests, retransmissions, stale_nonces, refreshes, permissions, channel_binds;
+    unsigned data_sent, data_received;
+};
+struct turn_client_stats turn_client_stats(const struct turn_client *client);
+
+// ----------------------------------------------------------------------------------------- server
+
+struct turn_server;
+
+struct turn_user {
+    const char *name;
+    const char *password;
+};
+
+// A server answers STUN Binding requests too (RFC 8656 3: a TURN server is a STUN server).
+struct turn_server_config {
+    struct addr listen;
+    struct addr other;  // RFC 5780 OTHER-ADDRESS of a STUN server with two addresses; none: no 5780
+    struct ip relay_ip; // relayed addresses are on this IP
+    uint16_t relay_port_min, relay_port_max;
+    bool stun_only;    // no TURN methods: Binding alone
+    const char *realm; // copied, as are the users
+    const struct turn_user *users;
+    unsigned users_count;
+    uint32_t lifetime_default_s, lifetime_max_s; // 600, 3600 (RFC 8656 3.2, 7.2)
+    uint32_t nonce_lifetime_s;                   // 3600; then 438
+    unsigned allocations_max;                    // in all: then 508
+    unsigned allocations_per_user_max;           // then 486
+    unsigned permissions_max, channels_max;      // of one allocation
+    bool allow_loopback_peers; // else such peers are refused with 403, as are link-local and
+                               // multicast
+    struct addr alternate;     // answer Allocate with 300 (Try Alternate) and this; none: do not
+    struct rng rng;
+    struct trace trace;
+};
+
+enum turn_server_output_kind {
+    TURN_SERVER_SEND,   // from `datagram.from`, which is the listening or a relayed address
+    TURN_SERVER_BIND,   // open a socket on `relay`: sent before anything comes from it
+    TURN_SERVER_UNBIND, // close it
+};
+
+struct turn_server_output {
+    enum turn_server_output_kind kind;
+    struct datagram datagram; // borrowed until the next call on the server
+    struct addr relay;
+};
+
+struct turn_server *turn_server_new(const struct turn_server_config *config);
+void turn_server_free(struct turn_server *server);
+
+// Datagrams to the listening address and to every relayed address come in here.
+enum turn_drop turn_server_input(struct turn_server *server, nanotime now,
+                                 const struct datagram *datagram);
+bool turn_server_poll(struct turn_server *server, nanotime now, struct turn_server_output *out);
+nanotime turn_server_deadline(const struct turn_server *server);
+
+// The driver could not bind `relay`: the allocation is answered with 508 and forgotten.
+void turn_server_bind_failed(struct turn_server *server, nanotime now, const struct addr *relay);
+// Forget everything, as a restarted process would.
+void turn_server_reset(struct turn_server *server, nanotime now);
+
+struct turn_server_stats {
+    unsigned bindings, allocations, allocations_live, refreshes, permissions, channels;
+    unsigned errors; // responses of class error, 401 and 438 among them
+    unsigned stale_nonces, quota_refusals;
+    uint64_t relayed_to_peers, relayed_to_clients; // datagrams
+};
+struct turn_server_stats turn_server_stats(const struct turn_server *server);
+
+#endif
