@@ -1,0 +1,111 @@
+// Session descriptions (RFC 8866) as WebRTC writes and reads them (RFC 9429): parse any bytes,
+// write canonically, and the offer/answer rules (RFC 3264) for data channels over DTLS (RFC 8841,
+// 8842).
+//
+// A parsed description borrows from its text. What this stack does not know (other media, other
+// attributes) is kept as raw lines: nothing is lost, and an unknown m= section is answered with
+// port 0 (RFC 3264 6). Not here: choosing roles and credentials over time (peer/).
+#ifndef STACK_SDP_SDP_H
+#define STACK_SDP_SDP_H
+
+#include "base/text.h"
+#include "stack/dtls/dtls.h"
+#include "stack/ice/ice.h"
+
+#define SDP_MEDIA_MAX 32
+#define SDP_FINGERPRINTS_MAX 8
+#define SDP_CANDIDATES_MAX 64 // of one m= section; more are counted and ignored
+#define SDP_SIZE_MAX 65536
+
+// What a parser says of any bytes.
+enum sdp_outcome {
+    SDP_OK,
+    SDP_TOO_LONG,
+    SDP_BAD_LINE,  // not <letter>=<value>, or a NUL byte in it
+    SDP_BAD_ORDER, // a line where RFC 8866 5 does not allow it
+    SDP_MISSING,   // v=, o=, s= or t= is not there
+    SDP_BAD_VERSION,
+    SDP_BAD_ORIGIN,
+    SDP_BAD_TIME,
+    SDP_BAD_MEDIA,
+    SDP_BAD_ATTRIBUTE, // a known attribute with a value that its grammar forbids
+    SDP_TOO_MANY_MEDIA,
+    SDP_OUTCOMES,
+};
+const char *sdp_outcome_name(enum sdp_outcome outcome);
+
+enum sdp_setup {
+    SDP_SETUP_NONE,
+    SDP_SETUP_ACTIVE,
+    SDP_SETUP_PASSIVE,
+    SDP_SETUP_ACTPASS,
+    SDP_SETUP_HOLDCONN
+};
+
+struct sdp_media {
+    struct bytes kind;       // "application", "audio"
+    uint16_t port;           // 0: rejected, unless bundle-only
+    struct bytes protocol;   // "UDP/DTLS/SCTP"
+    struct bytes formats;    // the rest of the line: "webrtc-datachannel"
+    struct bytes mid;        // empty: none
+    struct bytes ufrag, pwd; // of this section or else of the session
+    struct dtls_fingerprint fingerprints[SDP_FINGERPRINTS_MAX]; // likewise
+    unsigned fingerprints_count;
+    enum sdp_setup setup; // likewise
+    struct bytes tls_id;
+    struct ice_candidate candidates[SDP_CANDIDATES_MAX];
+    unsigned candidates_count;
+    unsigned candidates_ignored; // other transports, names instead of addresses, over the maximum
+    bool end_of_candidates;
+    bool trickle; // a=ice-options:trickle, here or in the session
+    bool bundle_only;
+    uint16_t sctp_port; // a=sctp-port; 0: none
+    bool has_max_message_size;
+    uint64_t
+        max_message_size; // 0 in the text: no limit; without the attribute: 64 KiB (RFC 8841 6.1)
+    struct bytes lines;   // the whole section, from its m= line on
+};
+
+struct sdp {
+    uint64_t session_id, session_version;
+    bool ice_lite;
+    struct bytes bundle[SDP_MEDIA_MAX]; // mids of the first a=group:BUNDLE
+    unsigned bundle_count;
+    struct sdp_media media[SDP_MEDIA_MAX];
+    unsigned media_count;
+    unsigned error_line; // where parsing failed, from 1
+};
+
+enum sdp_outcome sdp_parse(struct bytes text, struct sdp *out);
+// The first m= section that is a data channel association (RFC 8841 5), or NULL.
+const struct sdp_media *sdp_data_media(const struct sdp *sdp);
+
+// "candidate:..." with or without "a=" before it (RFC 8839 5.1). False: malformed, or a candidate
+// that this stack cannot use (TCP, a name instead of an address): *usable tells which.
+bool sdp_candidate_parse(struct bytes line, struct ice_candidate *out, bool *usable);
+// "candidate:1 1 udp 2130706431 192.0.2.1 5000 typ host", without a line end.
+void sdp_candidate_write(struct text *to, const struct ice_candidate *candidate);
+
+// What a description of ours says; the m= section of the data channel is written in full.
+struct sdp_local {
+    uint64_t session_id, session_version;
+    const struct ice_credentials *credentials;
+    bool ice_lite, trickle, end_of_candidates;
+    const struct dtls_fingerprint *fingerprint;
+    enum sdp_setup setup;
+    const struct ice_candidate *candidates; // gathered so far
+    unsigned candidates_count;
+    uint16_t sctp_port;
+    uint64_t max_message_size;
+};
+void sdp_write_offer(struct text *to, const struct sdp_local *local);
+// The answer to `offer`: the same m= sections in the same order, those but the data one rejected.
+void sdp_write_answer(struct text *to, const struct sdp_local *local, const struct sdp *offer);
+
+// Does `answer` fit `offer` (RFC 3264 6, RFC 8842 5.3, RFC 9143 7.3)? NULL: yes; else why not.
+const char *sdp_answer_check(const struct sdp *offer, const struct sdp *answer);
+// The role that an answer's a=setup leaves for us (RFC 8842 5.2); false: none that works.
+bool sdp_dtls_role(enum sdp_setup offer, enum sdp_setup answer, bool we_offered,
+                   enum dtls_role *out);
+
+#endif
