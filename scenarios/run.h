@@ -1,0 +1,38 @@
+// One run of one scenario: build the world, put the peers and servers on its hosts, carry their
+// signaling, follow the timeline, watch the expectations, and say what came of it.
+//
+// Process-wide libraries (usrsctp, OpenSSL, the interposed clock) allow one run at a time.
+#ifndef SCENARIOS_RUN_H
+#define SCENARIOS_RUN_H
+
+#include "reports/result.h"
+#include "scenarios/scenario.h"
+#include "simnet/world.h"
+
+struct run_options {
+    uint64_t seed; // 0: the scenario's own
+    bool capture;
+    bool log;    // keep the trace
+    int live_fd; // also write the trace here as it happens; -1: not
+};
+
+struct run;
+
+// Once in a process. False: this process cannot run scenarios truthfully, `err` says why.
+bool run_library_init(struct err *err);
+void run_library_fini(void);
+
+struct run *run_new(const struct scenario *scenario, const struct run_options *options);
+// Until everything is decided or the limit is reached.
+void run_go(struct run *run);
+// The result; strings live as long as the run. `captures` and `log` are the writer's to fill in:
+// the cause's capture is a vantage point's name until then.
+void run_result(struct run *run, struct result *out);
+const struct world *run_world(const struct run *run);
+struct bytes run_log(const struct run *run);
+void run_free(struct run *run);
+
+// What `simrtc metrics` prints: every name, its unit and meaning.
+void run_print_metrics(struct text *to);
+
+#endif
