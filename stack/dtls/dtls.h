@@ -39,7 +39,7 @@ const char *dtls_state_name(enum dtls_state state);
 struct dtls_config {
     const struct dtls_identity *identity;
     enum dtls_role role;
-    // The peer's, of its SDP: at least one must match (RFC 8122 6.2; hash names case-insensitive).
+    // The peer's, of its SDP: of those with the strongest hash, one must match (RFC 8122 5.1).
     const struct dtls_fingerprint *remote;
     unsigned remote_count;
     size_t mtu;      // the largest datagram to send: a UDP payload
@@ -59,12 +59,25 @@ struct dtls_output {
 };
 
 // Why a datagram had no effect that can be seen from outside OpenSSL.
-enum dtls_drop { DTLS_KEPT, DTLS_NOT_DTLS, DTLS_TOO_LARGE, DTLS_AFTER_CLOSE, DTLS_DROPS };
+enum dtls_drop {
+    DTLS_KEPT,
+    DTLS_NOT_DTLS,    // RFC 7983 7: the first byte is not 20..63
+    DTLS_TOO_LARGE,   // over DTLS_DATAGRAM_MAX
+    DTLS_NOT_STARTED, // a client that has sent nothing yet expects nothing
+    DTLS_QUEUE_FULL,  // the owner does not poll
+    DTLS_AFTER_CLOSE,
+    DTLS_DROPS
+};
+#define DTLS_DATAGRAM_MAX 16384
 const char *dtls_drop_name(enum dtls_drop drop);
 
+// `config` is copied, the fingerprints too (at most DTLS_FINGERPRINTS, the rest is ignored).
+#define DTLS_FINGERPRINTS 8
+#define DTLS_MTU_MIN 228 // what OpenSSL can split a handshake for
 struct dtls *dtls_new(const struct dtls_config *config);
 void dtls_free(struct dtls *dtls);
-void dtls_start(struct dtls *dtls, nanotime now); // the client sends its ClientHello
+// The client sends its ClientHello. A server listens from dtls_new on: its start only says so.
+void dtls_start(struct dtls *dtls, nanotime now);
 
 enum dtls_drop dtls_input(struct dtls *dtls, nanotime now, struct bytes datagram);
 bool dtls_poll(struct dtls *dtls, nanotime now, struct dtls_output *out);
@@ -79,6 +92,13 @@ enum dtls_state dtls_state(const struct dtls *dtls);
 // not.
 const char *dtls_failure(const struct dtls *dtls);
 enum dtls_role dtls_role(const struct dtls *dtls);
+// The most that dtls_send takes; 0 until connected.
+size_t dtls_data_max(const struct dtls *dtls);
+
+// The line for Wireshark that decrypts this association: "CLIENT_RANDOM <hex> <hex>", without its
+// end. `to` holds DTLS_KEY_LOG_MAX bytes; returns `to`, empty until connected.
+#define DTLS_KEY_LOG_MAX 192
+const char *dtls_key_log(const struct dtls *dtls, char *to);
 
 struct dtls_stats {
     unsigned datagrams_sent, datagrams_received;

@@ -1,0 +1,153 @@
+// OpenSSL's randomness, taken over: a built-in provider with one RAND algorithm, which draws from
+// base/libenv.h. No deprecated call, nothing of the system's entropy.
+#include "stack/dtls/dtls_priv.h"
+
+#include "base/libenv.h"
+
+#include <openssl/core_dispatch.h>
+#include <openssl/core_names.h>
+#include <openssl/evp.h>
+#include <openssl/params.h>
+#include <openssl/provider.h>
+#include <openssl/rand.h>
+
+static struct {
+    OSSL_PROVIDER *defaults, *random;
+} providers;
+
+// The algorithm has no state of its own: every context is this one.
+static char context;
+
+static void *rand_new(void *provider, void *parent, const OSSL_DISPATCH *calls)
+{
+    (void)provider, (void)parent, (void)calls;
+    return &context;
+}
+
+static void rand_free(void *v)
+{
+    (void)v;
+}
+
+static int rand_instantiate(void *v, unsigned strength, int resist, const unsigned char *text,
+                            size_t len, const OSSL_PARAM params[])
+{
+    (void)v, (void)strength, (void)resist, (void)text, (void)len, (void)params;
+    return 1;
+}
+
+static int rand_uninstantiate(void *v)
+{
+    (void)v;
+    return 1;
+}
+
+static int rand_generate(void *v, unsigned char *to, size_t len, unsigned strength, int resist,
+                         const unsigned char *extra, size_t extra_len)
+{
+    (void)v, (void)strength, (void)resist, (void)extra, (void)extra_len;
+    libenv_random(to, len);
+    return 1;
+}
+
+static int rand_reseed(void *v, int resist, const unsigned char *entropy, size_t len,
+                       const unsigned char *extra, size_t extra_len)
+{
+    (void)v, (void)resist, (void)entropy, (void)len, (void)extra, (void)extra_len;
+    return 1;
+}
+
+static int rand_lock(void *v) // also "enable locking": one thread
+{
+    (void)v;
+    return 1;
+}
+
+static void rand_unlock(void *v)
+{
+    (void)v;
+}
+
+static const OSSL_PARAM *rand_gettable(void *v, void *provider)
+{
+    (void)v, (void)provider;
+    static const OSSL_PARAM known[] = {OSSL_PARAM_int(OSSL_RAND_PARAM_STATE, NULL),
+                                       OSSL_PARAM_uint(OSSL_RAND_PARAM_STRENGTH, NULL),
+                                       OSSL_PARAM_size_t(OSSL_RAND_PARAM_MAX_REQUEST, NULL),
+                                       OSSL_PARAM_END};
+    return known;
+}
+
+static int rand_get(void *v, OSSL_PARAM params[])
+{
+    (void)v;
+    OSSL_PARAM *state = OSSL_PARAM_locate(params, OSSL_RAND_PARAM_STATE);
+    OSSL_PARAM *strength = OSSL_PARAM_locate(params, OSSL_RAND_PARAM_STRENGTH);
+    OSSL_PARAM *request = OSSL_PARAM_locate(params, OSSL_RAND_PARAM_MAX_REQUEST);
+    return (!state || OSSL_PARAM_set_int(state, EVP_RAND_STATE_READY)) &&
+           (!strength || OSSL_PARAM_set_uint(strength, 256)) &&
+           (!request || OSSL_PARAM_set_size_t(request, 1u << 20));
+}
+
+// OpenSSL's tables hold every function as `void (*)(void)`.
+static const OSSL_DISPATCH rand_calls[] = {
+    {OSSL_FUNC_RAND_NEWCTX, (void (*)(void))rand_new},
+    {OSSL_FUNC_RAND_FREECTX, (void (*)(void))rand_free},
+    {OSSL_FUNC_RAND_INSTANTIATE, (void (*)(void))rand_instantiate},
+    {OSSL_FUNC_RAND_UNINSTANTIATE, (void (*)(void))rand_uninstantiate},
+    {OSSL_FUNC_RAND_GENERATE, (void (*)(void))rand_generate},
+    {OSSL_FUNC_RAND_RESEED, (void (*)(void))rand_reseed},
+    {OSSL_FUNC_RAND_ENABLE_LOCKING, (void (*)(void))rand_lock},
+    {OSSL_FUNC_RAND_LOCK, (void (*)(void))rand_lock},
+    {OSSL_FUNC_RAND_UNLOCK, (void (*)(void))rand_unlock},
+    {OSSL_FUNC_RAND_GETTABLE_CTX_PARAMS, (void (*)(void))rand_gettable},
+    {OSSL_FUNC_RAND_GET_CTX_PARAMS, (void (*)(void))rand_get},
+    {0, NULL},
+};
+
+static const OSSL_ALGORITHM algorithms[] = {
+    {"SIMRTC-RAND", "provider=simrtc", rand_calls, NULL},
+    {NULL, NULL, NULL, NULL},
+};
+
+static const OSSL_ALGORITHM *provider_query(void *v, int operation, int *no_cache)
+{
+    (void)v;
+    *no_cache = 0;
+    return operation == OSSL_OP_RAND ? algorithms : NULL;
+}
+
+static const OSSL_DISPATCH provider_calls[] = {
+    {OSSL_FUNC_PROVIDER_QUERY_OPERATION, (void (*)(void))provider_query},
+    {0, NULL},
+};
+
+static int provider_init(const OSSL_CORE_HANDLE *handle, const OSSL_DISPATCH *in,
+                         const OSSL_DISPATCH **out, void **of_provider)
+{
+    (void)handle, (void)in;
+    *out = provider_calls;
+    *of_provider = &context;
+    return 1;
+}
+
+bool dtls_random_install(struct err *err)
+{
+    if (!OSSL_PROVIDER_add_builtin(NULL, "simrtc", provider_init))
+        return err_set(err, "OpenSSL did not accept the random provider");
+    // Loading any provider by name turns the automatic default one off.
+    providers.defaults = OSSL_PROVIDER_load(NULL, "default");
+    providers.random = OSSL_PROVIDER_load(NULL, "simrtc");
+    if (!providers.defaults || !providers.random)
+        return err_set(err, "OpenSSL did not load its default provider and ours");
+    if (!RAND_set_DRBG_type(NULL, "SIMRTC-RAND", "provider=simrtc", NULL, NULL))
+        return err_set(err, "OpenSSL's randomness was used before it could be taken over");
+    return true;
+}
+
+void dtls_random_remove(void)
+{
+    OSSL_PROVIDER_unload(providers.random);
+    OSSL_PROVIDER_unload(providers.defaults);
+    providers.random = providers.defaults = NULL;
+}
