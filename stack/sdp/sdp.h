@@ -13,8 +13,8 @@
 #include "stack/ice/ice.h"
 
 #define SDP_MEDIA_MAX 32
-#define SDP_FINGERPRINTS_MAX 8
-#define SDP_CANDIDATES_MAX 64 // of one m= section; more are counted and ignored
+#define SDP_FINGERPRINTS_MAX 8 // of one m= section; more are ignored
+#define SDP_CANDIDATES_MAX 64  // of one m= section; more are counted and ignored
 #define SDP_SIZE_MAX 65536
 
 // What a parser says of any bytes.
@@ -23,10 +23,11 @@ enum sdp_outcome {
     SDP_TOO_LONG,
     SDP_BAD_LINE,  // not <letter>=<value>, or a NUL byte in it
     SDP_BAD_ORDER, // a line where RFC 8866 5 does not allow it
-    SDP_MISSING,   // v=, o=, s= or t= is not there
+    SDP_MISSING,   // v=, o=, s= or t= is not there, or c= of a section in use
     SDP_BAD_VERSION,
     SDP_BAD_ORIGIN,
     SDP_BAD_TIME,
+    SDP_BAD_CONNECTION,
     SDP_BAD_MEDIA,
     SDP_BAD_ATTRIBUTE, // a known attribute with a value that its grammar forbids
     SDP_TOO_MANY_MEDIA,
@@ -42,24 +43,28 @@ enum sdp_setup {
     SDP_SETUP_HOLDCONN
 };
 
+// Transport attributes (ufrag to trickle) that a section lacks are those of the session, or else of
+// the first section of its BUNDLE group (RFC 9143 7.1.3).
 struct sdp_media {
     struct bytes kind;       // "application", "audio"
     uint16_t port;           // 0: rejected, unless bundle-only
     struct bytes protocol;   // "UDP/DTLS/SCTP"
     struct bytes formats;    // the rest of the line: "webrtc-datachannel"
     struct bytes mid;        // empty: none
-    struct bytes ufrag, pwd; // of this section or else of the session
-    struct dtls_fingerprint fingerprints[SDP_FINGERPRINTS_MAX]; // likewise
+    struct bytes ufrag, pwd; // empty: none
+    struct dtls_fingerprint fingerprints[SDP_FINGERPRINTS_MAX]; // lower-case name, upper-case hex
     unsigned fingerprints_count;
-    enum sdp_setup setup; // likewise
+    enum sdp_setup setup;
     struct bytes tls_id;
     struct ice_candidate candidates[SDP_CANDIDATES_MAX];
     unsigned candidates_count;
     unsigned candidates_ignored; // other transports, names instead of addresses, over the maximum
     bool end_of_candidates;
-    bool trickle; // a=ice-options:trickle, here or in the session
+    bool trickle; // a=ice-options:trickle
     bool bundle_only;
-    uint16_t sctp_port; // a=sctp-port; 0: none
+    bool has_sctp_port; // a=sctp-port, or a=sctpmap and the format of older drafts
+    bool old_sctp;      // protocol "DTLS/SCTP", a port as format and a=sctpmap, before RFC 8841
+    uint16_t sctp_port; // 0 with has_sctp_port: the association is to be closed (RFC 8841 10.3)
     bool has_max_message_size;
     uint64_t
         max_message_size; // 0 in the text: no limit; without the attribute: 64 KiB (RFC 8841 6.1)
@@ -76,13 +81,17 @@ struct sdp {
     unsigned error_line; // where parsing failed, from 1
 };
 
+// `out` is large (0.3 MB) and only what a description has is written to it: reuse one.
 enum sdp_outcome sdp_parse(struct bytes text, struct sdp *out);
 // The first m= section that is a data channel association (RFC 8841 5), or NULL.
 const struct sdp_media *sdp_data_media(const struct sdp *sdp);
 
-// "candidate:..." with or without "a=" before it (RFC 8839 5.1). False: malformed, or a candidate
-// that this stack cannot use (TCP, a name instead of an address): *usable tells which.
+// "candidate:..." with or without "a=" before it (RFC 8839 5.1). False: malformed. Well-formed, but
+// not *usable: TCP, another component than 1, an unknown type, a name (mDNS) instead of an address.
 bool sdp_candidate_parse(struct bytes line, struct ice_candidate *out, bool *usable);
+// The value of its extension "ufrag", which tells the generation of a trickled candidate; empty:
+// none.
+struct bytes sdp_candidate_ufrag(struct bytes line);
 // "candidate:1 1 udp 2130706431 192.0.2.1 5000 typ host", without a line end.
 void sdp_candidate_write(struct text *to, const struct ice_candidate *candidate);
 
@@ -91,7 +100,7 @@ struct sdp_local {
     uint64_t session_id, session_version;
     const struct ice_credentials *credentials;
     bool ice_lite, trickle, end_of_candidates;
-    const struct dtls_fingerprint *fingerprint;
+    const struct dtls_fingerprint *fingerprint; // NULL: none, for ICE alone
     enum sdp_setup setup;
     const struct ice_candidate *candidates; // gathered so far
     unsigned candidates_count;
@@ -102,6 +111,9 @@ void sdp_write_offer(struct text *to, const struct sdp_local *local);
 // The answer to `offer`: the same m= sections in the same order, those but the data one rejected.
 void sdp_write_answer(struct text *to, const struct sdp_local *local, const struct sdp *offer);
 
+// Can an association be made from this section and its description (RFC 9429 5.8.3, RFC 8841 5,
+// RFC 9143 7)? `ice_only` asks for nothing of DTLS and SCTP. NULL: yes; else why not.
+const char *sdp_data_check(const struct sdp *sdp, const struct sdp_media *media, bool ice_only);
 // Does `answer` fit `offer` (RFC 3264 6, RFC 8842 5.3, RFC 9143 7.3)? NULL: yes; else why not.
 const char *sdp_answer_check(const struct sdp *offer, const struct sdp *answer);
 // The role that an answer's a=setup leaves for us (RFC 8842 5.2); false: none that works.

@@ -1,0 +1,549 @@
+// The parser: one pass over the lines, each looked at once.
+#include "stack/sdp/sdp_priv.h"
+
+// The place of a session's lines in the order of RFC 8866 5: see rank_of.
+enum { RANK_V = 1, RANK_O, RANK_S, RANK_C = 8, RANK_T = 10, RANK_M = 14 };
+
+struct parser {
+    struct bytes rest; // the text from the next line on
+    struct bytes line; // the value of the line being parsed
+    const uint8_t *line_at;
+    struct sdp *out;
+    struct sdp_media *media; // the section we are in; NULL: the session
+    unsigned rank;           // of the line before, in its part of the description
+    uint32_t seen;           // session lines, by rank
+    bool connection;         // the section has c=
+    unsigned unconnected;    // first line of a section in use without c=; 0: none
+    unsigned media_line;
+    bool own_fingerprints; // of the section, not the session's
+    unsigned bundle_groups;
+    // What sections inherit from the session.
+    struct bytes ufrag, pwd, tls_id;
+    struct dtls_fingerprint fingerprints[SDP_FINGERPRINTS_MAX];
+    unsigned fingerprints_count;
+    enum sdp_setup setup;
+    bool trickle;
+};
+
+// ----------------------------------------------------------------------------- lines of the
+// session
+
+static bool is_number(struct bytes text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (!is_digit(text.at[i]))
+            return false;
+    return text.len > 0;
+}
+
+static bool is_address_type(struct bytes text)
+{
+    return bytes_is(text, "IP4") || bytes_is(text, "IP6");
+}
+
+// RFC 8866 5.2: user, session id, version, "IN", address type, address.
+static enum sdp_outcome parse_origin(struct parser *p)
+{
+    struct bytes rest = p->line;
+    struct bytes user = field(&rest), id = field(&rest), version = field(&rest);
+    struct bytes net = field(&rest), type = field(&rest), address = field(&rest);
+    if (user.len == 0 || address.len == 0 || rest.len > 0 || !is_number(id) || !is_number(version))
+        return SDP_BAD_ORIGIN;
+    if (!bytes_is(net, "IN") || !is_address_type(type))
+        return SDP_BAD_ORIGIN;
+    // RFC 8866 9: any number of digits. What 64 bits do not hold counts as the largest.
+    if (!bytes_parse_u64(id, UINT64_MAX, &p->out->session_id))
+        p->out->session_id = UINT64_MAX;
+    if (!bytes_parse_u64(version, UINT64_MAX, &p->out->session_version))
+        p->out->session_version = UINT64_MAX;
+    return SDP_OK;
+}
+
+static enum sdp_outcome parse_connection(struct parser *p)
+{
+    struct bytes rest = p->line;
+    struct bytes net = field(&rest), type = field(&rest), address = field(&rest);
+    if (!bytes_is(net, "IN") || !is_address_type(type) || address.len == 0 || rest.len > 0)
+        return SDP_BAD_CONNECTION;
+    p->connection = true;
+    return SDP_OK;
+}
+
+static enum sdp_outcome parse_time(struct parser *p)
+{
+    struct bytes rest = p->line;
+    struct bytes start = field(&rest), stop = field(&rest);
+    return is_number(start) && is_number(stop) && rest.len == 0 ? SDP_OK : SDP_BAD_TIME;
+}
+
+// -------------------------------------------------------------------------------------- attributes
+
+static enum sdp_outcome attribute_group(struct parser *p, struct bytes value)
+{
+    struct bytes semantics = field(&value);
+    struct sdp *out = p->out;
+    if (p->media || !bytes_is(semantics, "BUNDLE"))
+        return SDP_OK;
+    bool first = p->bundle_groups++ == 0;
+    while (value.len > 0) {
+        struct bytes mid = field(&value);
+        if (mid.len == 0)
+            return SDP_BAD_ATTRIBUTE;
+        // RFC 9143 5: a section is in one BUNDLE group at most.
+        for (unsigned i = 0; i < out->bundle_count; i++)
+            if (bytes_equal(out->bundle[i], mid))
+                return SDP_BAD_ATTRIBUTE;
+        if (!first)
+            continue;
+        if (out->bundle_count == SDP_MEDIA_MAX)
+            return SDP_BAD_ATTRIBUTE;
+        out->bundle[out->bundle_count++] = mid;
+    }
+    return SDP_OK;
+}
+
+static enum sdp_outcome attribute_mid(struct parser *p, struct bytes value)
+{
+    if (!p->media)
+        return SDP_OK;
+    if (value.len == 0 || p->media->mid.len > 0 || memchr(value.at, ' ', value.len))
+        return SDP_BAD_ATTRIBUTE;
+    for (unsigned i = 0; i + 1 < p->out->media_count; i++) // RFC 5888 4: unique
+        if (bytes_equal(p->out->media[i].mid, value))
+            return SDP_BAD_ATTRIBUTE;
+    p->media->mid = value;
+    return SDP_OK;
+}
+
+static enum sdp_outcome attribute_ufrag(struct parser *p, struct bytes value)
+{
+    // RFC 8839 5.4: 4 to 256 ice-chars.
+    if (value.len < 4 || value.len >= ICE_UFRAG_MAX || !is_ice_chars(value))
+        return SDP_BAD_ATTRIBUTE;
+    *(p->media ? &p->media->ufrag : &p->ufrag) = value;
+    return SDP_OK;
+}
+
+static enum sdp_outcome attribute_pwd(struct parser *p, struct bytes value)
+{
+    // RFC 8839 5.4: 22 to 256 ice-chars.
+    if (value.len < 22 || value.len >= ICE_PWD_MAX || !is_ice_chars(value))
+        return SDP_BAD_ATTRIBUTE;
+    *(p->media ? &p->media->pwd : &p->pwd) = value;
+    return SDP_OK;
+}
+
+static enum sdp_outcome attribute_options(struct parser *p, struct bytes value)
+{
+    while (value.len > 0)
+        if (bytes_is(field(&value), "trickle"))
+            *(p->media ? &p->media->trickle : &p->trickle) = true;
+    return SDP_OK;
+}
+
+// Bytes of a hash, or 0 for a hash that we do not know.
+static size_t hash_len(struct bytes name)
+{
+    static const struct {
+        const char *name;
+        uint8_t len;
+    } hashes[] = {{"sha-256", 32}, {"sha-1", 20}, {"sha-224", 28}, {"sha-384", 48},
+                  {"sha-512", 64}, {"md5", 16},   {"md2", 16}};
+    for (unsigned i = 0; i < sizeof hashes / sizeof hashes[0]; i++)
+        if (is_word(name, hashes[i].name))
+            return hashes[i].len;
+    return 0;
+}
+
+// RFC 8122 5: pairs of hex digits between colons. Lower case is taken, and made upper.
+static bool hex_copy(struct bytes text, char *to)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        uint8_t c = text.at[i];
+        if (i % 3 == 2) {
+            if (c != ':')
+                return false;
+        } else if (c >= 'a' && c <= 'f') {
+            c = (uint8_t)(c - 32);
+        } else if (!is_digit(c) && !(c >= 'A' && c <= 'F')) {
+            return false;
+        }
+        to[i] = (char)c;
+    }
+    to[text.len] = 0;
+    return true;
+}
+
+static enum sdp_outcome attribute_fingerprint(struct parser *p, struct bytes value)
+{
+    struct bytes name = field(&value), hex = field(&value);
+    size_t len = hash_len(name);
+    if (name.len == 0 || hex.len == 0 || value.len > 0)
+        return SDP_BAD_ATTRIBUTE;
+    if (len == 0) // RFC 8122 5: a hash of tomorrow
+        return SDP_OK;
+    if (hex.len != len * 3 - 1)
+        return SDP_BAD_ATTRIBUTE;
+    struct dtls_fingerprint got;
+    for (size_t i = 0; i < name.len; i++)
+        got.hash[i] = (char)lower(name.at[i]);
+    got.hash[name.len] = 0;
+    if (!hex_copy(hex, got.value))
+        return SDP_BAD_ATTRIBUTE;
+    struct dtls_fingerprint *list = p->media ? p->media->fingerprints : p->fingerprints;
+    unsigned *count = p->media ? &p->media->fingerprints_count : &p->fingerprints_count;
+    if (*count < SDP_FINGERPRINTS_MAX)
+        list[(*count)++] = got;
+    return SDP_OK;
+}
+
+static enum sdp_outcome attribute_setup(struct parser *p, struct bytes value)
+{
+    static const char *const words[] = {"active", "passive", "actpass", "holdconn"};
+    for (unsigned i = 0; i < 4; i++) {
+        if (is_word(value, words[i])) {
+            *(p->media ? &p->media->setup : &p->setup) = (enum sdp_setup)(i + 1);
+            return SDP_OK;
+        }
+    }
+    return SDP_BAD_ATTRIBUTE;
+}
+
+static enum sdp_outcome attribute_tls_id(struct parser *p, struct bytes value)
+{
+    *(p->media ? &p->media->tls_id : &p->tls_id) = value;
+    return value.len > 0 ? SDP_OK : SDP_BAD_ATTRIBUTE;
+}
+
+static enum sdp_outcome attribute_candidate(struct parser *p)
+{
+    struct sdp_media *media = p->media;
+    if (!media)
+        return SDP_OK;
+    struct ice_candidate spare;
+    bool full = media->candidates_count == SDP_CANDIDATES_MAX, usable;
+    struct ice_candidate *to = full ? &spare : &media->candidates[media->candidates_count];
+    if (!sdp_candidate_parse(p->line, to, &usable))
+        return SDP_BAD_ATTRIBUTE;
+    if (usable && !full)
+        media->candidates_count++;
+    else
+        media->candidates_ignored++;
+    return SDP_OK;
+}
+
+static enum sdp_outcome attribute_sctp_port(struct parser *p, struct bytes value)
+{
+    uint64_t port;
+    if (!p->media)
+        return SDP_OK;
+    // RFC 8841 5.2: no zeros in front.
+    if (!bytes_parse_u64(value, 65535, &port) || (value.len > 1 && value.at[0] == '0'))
+        return SDP_BAD_ATTRIBUTE;
+    p->media->sctp_port = (uint16_t)port;
+    p->media->has_sctp_port = true;
+    return SDP_OK;
+}
+
+// "sctpmap:5000 webrtc-datachannel 1024", of the drafts before RFC 8841.
+static enum sdp_outcome attribute_sctpmap(struct parser *p, struct bytes value)
+{
+    struct bytes port_text = field(&value), application = field(&value);
+    uint64_t port;
+    if (!p->media || !bytes_is(application, "webrtc-datachannel"))
+        return SDP_OK;
+    if (!bytes_parse_u64(port_text, 65535, &port))
+        return SDP_BAD_ATTRIBUTE;
+    p->media->old_sctp = bytes_is(p->media->protocol, "DTLS/SCTP");
+    if (!p->media->has_sctp_port)
+        p->media->sctp_port = (uint16_t)port;
+    p->media->has_sctp_port = true;
+    return SDP_OK;
+}
+
+static enum sdp_outcome attribute_max_message_size(struct parser *p, struct bytes value)
+{
+    if (!p->media)
+        return SDP_OK;
+    if (!bytes_parse_u64(value, UINT64_MAX, &p->media->max_message_size))
+        return SDP_BAD_ATTRIBUTE;
+    p->media->has_max_message_size = true;
+    return SDP_OK;
+}
+
+static enum sdp_outcome parse_attribute(struct parser *p)
+{
+    const uint8_t *colon = p->line.len ? memchr(p->line.at, ':', p->line.len) : NULL;
+    size_t len = colon ? (size_t)(colon - p->line.at) : p->line.len;
+    struct bytes name = {p->line.at, len}, value = bytes_from(p->line, len + 1);
+    if (len == 0) // RFC 8866 9: a name has a character at least
+        return SDP_BAD_ATTRIBUTE;
+    switch (name.at[0]) { // most lines of a browser's offer are not for us
+    case 'b':
+        if (bytes_is(name, "bundle-only") && p->media)
+            p->media->bundle_only = true;
+        break;
+    case 'c':
+        return bytes_is(name, "candidate") ? attribute_candidate(p) : SDP_OK;
+    case 'e':
+        if (bytes_is(name, "end-of-candidates") && p->media)
+            p->media->end_of_candidates = true;
+        break;
+    case 'f':
+        return bytes_is(name, "fingerprint") ? attribute_fingerprint(p, value) : SDP_OK;
+    case 'g':
+        return bytes_is(name, "group") ? attribute_group(p, value) : SDP_OK;
+    case 'i':
+        if (bytes_is(name, "ice-ufrag"))
+            return attribute_ufrag(p, value);
+        if (bytes_is(name, "ice-pwd"))
+            return attribute_pwd(p, value);
+        if (bytes_is(name, "ice-options"))
+            return attribute_options(p, value);
+        if (bytes_is(name, "ice-lite") && !p->media) // RFC 8839 5.3: of the session alone
+            p->out->ice_lite = true;
+        break;
+    case 'm':
+        if (bytes_is(name, "mid"))
+            return attribute_mid(p, value);
+        return bytes_is(name, "max-message-size") ? attribute_max_message_size(p, value) : SDP_OK;
+    case 's':
+        if (bytes_is(name, "setup"))
+            return attribute_setup(p, value);
+        if (bytes_is(name, "sctp-port"))
+            return attribute_sctp_port(p, value);
+        return bytes_is(name, "sctpmap") ? attribute_sctpmap(p, value) : SDP_OK;
+    case 't':
+        return bytes_is(name, "tls-id") ? attribute_tls_id(p, value) : SDP_OK;
+    }
+    return SDP_OK;
+}
+
+// ------------------------------------------------------------------------------------ sections
+
+// Close the section that we are in: its inheritance, and what it must have.
+static void end_section(struct parser *p)
+{
+    struct sdp_media *media = p->media;
+    if (!media)
+        return;
+    media->lines.len = (size_t)(p->line_at - media->lines.at);
+    // RFC 8866 5.7: c= in the session, or in every section; rejected ones are written without.
+    if (!p->connection && !(p->seen & 1u << (RANK_C - 1)) && media->port != 0 &&
+        p->unconnected == 0)
+        p->unconnected = p->media_line;
+    if (media->ufrag.len == 0)
+        media->ufrag = p->ufrag;
+    if (media->pwd.len == 0)
+        media->pwd = p->pwd;
+    if (media->setup == SDP_SETUP_NONE)
+        media->setup = p->setup;
+    if (media->tls_id.len == 0)
+        media->tls_id = p->tls_id;
+    media->trickle = media->trickle || p->trickle;
+    if (media->fingerprints_count == 0 && p->fingerprints_count > 0) {
+        media->fingerprints_count = p->fingerprints_count;
+        memcpy(media->fingerprints, p->fingerprints,
+               p->fingerprints_count * sizeof p->fingerprints[0]);
+    }
+}
+
+// RFC 8866 5.14: media, port[/count], protocol, formats.
+static enum sdp_outcome parse_media(struct parser *p)
+{
+    end_section(p);
+    if (p->out->media_count == SDP_MEDIA_MAX)
+        return SDP_TOO_MANY_MEDIA;
+    struct bytes rest = p->line;
+    struct bytes kind = field(&rest), port_text = field(&rest), protocol = field(&rest);
+    const uint8_t *slash = port_text.len ? memchr(port_text.at, '/', port_text.len) : NULL;
+    uint64_t port, count;
+    if (slash) {
+        size_t len = (size_t)(slash - port_text.at);
+        if (!bytes_parse_u64(bytes_from(port_text, len + 1), 65535, &count))
+            return SDP_BAD_MEDIA;
+        port_text.len = len;
+    }
+    if (kind.len == 0 || protocol.len == 0 || rest.len == 0 ||
+        !bytes_parse_u64(port_text, 65535, &port))
+        return SDP_BAD_MEDIA;
+
+    struct sdp_media *media = &p->out->media[p->out->media_count++];
+    media->kind = kind;
+    media->port = (uint16_t)port;
+    media->protocol = protocol;
+    media->formats = rest;
+    media->mid = media->ufrag = media->pwd = media->tls_id = (struct bytes){NULL, 0};
+    media->fingerprints_count = 0; // the arrays stay as they are: see the header
+    media->setup = SDP_SETUP_NONE;
+    media->candidates_count = media->candidates_ignored = 0;
+    media->end_of_candidates = media->trickle = media->bundle_only = false;
+    media->has_sctp_port = media->old_sctp = media->has_max_message_size = false;
+    media->sctp_port = 0;
+    media->max_message_size = 65536; // RFC 8841 6.1: without the attribute
+    media->lines = (struct bytes){p->line_at, 0};
+    p->media = media;
+    p->media_line = p->out->error_line;
+    p->connection = false;
+    return SDP_OK;
+}
+
+// RFC 9143 7.1.3: in a group, transport attributes are those of the first section.
+static void inherit_bundle(struct sdp *sdp)
+{
+    const struct sdp_media *tagged = NULL;
+    for (unsigned i = 0; i < sdp->media_count && sdp->bundle_count > 0 && !tagged; i++)
+        if (bytes_equal(sdp->media[i].mid, sdp->bundle[0]))
+            tagged = &sdp->media[i];
+    if (!tagged || tagged->ufrag.len == 0)
+        return;
+    for (unsigned i = 0; i < sdp->media_count; i++) {
+        struct sdp_media *media = &sdp->media[i];
+        bool grouped = false;
+        for (unsigned k = 1; k < sdp->bundle_count && !grouped; k++)
+            grouped = media->mid.len > 0 && bytes_equal(media->mid, sdp->bundle[k]);
+        if (!grouped || media->ufrag.len > 0)
+            continue;
+        media->ufrag = tagged->ufrag;
+        media->pwd = tagged->pwd;
+        media->setup = tagged->setup;
+        media->tls_id = tagged->tls_id;
+        media->trickle = tagged->trickle;
+        media->end_of_candidates = tagged->end_of_candidates;
+        media->fingerprints_count = tagged->fingerprints_count;
+        memcpy(media->fingerprints, tagged->fingerprints,
+               tagged->fingerprints_count * sizeof tagged->fingerprints[0]);
+        media->candidates_count = tagged->candidates_count;
+        media->candidates_ignored = tagged->candidates_ignored;
+        memcpy(media->candidates, tagged->candidates,
+               tagged->candidates_count * sizeof tagged->candidates[0]);
+    }
+}
+
+// ------------------------------------------------------------------------------------------- lines
+
+// The next line without its end, which is CRLF or LF alone. False: one that no line may be.
+static bool next_line(struct parser *p, struct bytes *line)
+{
+    const uint8_t *end = memchr(p->rest.at, '\n', p->rest.len);
+    size_t len = end ? (size_t)(end - p->rest.at) : p->rest.len;
+    *line = (struct bytes){p->rest.at, len};
+    p->line_at = line->at;
+    p->rest = bytes_from(p->rest, len + 1);
+    if (len > 0 && line->at[len - 1] == '\r')
+        line->len--;
+    // RFC 8866 9: byte-string is without NUL, CR and LF.
+    return line->len == 0 ||
+           (!memchr(line->at, 0, line->len) && !memchr(line->at, '\r', line->len));
+}
+
+// RFC 8866 5: the order of lines, as ranks. 0: not a line at all.
+static unsigned rank_of(uint8_t letter, bool in_media)
+{
+    static const char session[] = "vosiuepcbtzkam", section[] = "ic.bkam";
+    if (letter == 'r') // of a t= line
+        return in_media ? 0 : 10;
+    const char *order = in_media ? section : session;
+    const char *found = letter == '.' || letter == 0 ? NULL : strchr(order, letter);
+    return found ? (unsigned)(found - order) + 1 : 0;
+}
+
+#define REQUIRED (1u << (RANK_V - 1) | 1u << (RANK_O - 1) | 1u << (RANK_S - 1) | 1u << (RANK_T - 1))
+
+// May the line come here? RFC 8866 5: in order, and those without * or r in its list once.
+static enum sdp_outcome check_order(struct parser *p, uint8_t letter)
+{
+    unsigned rank = rank_of(letter, p->media != NULL);
+    if (rank == 0) // a session's line in a section, or no line that RFC 8866 knows
+        return rank_of(letter, false) ? SDP_BAD_ORDER : SDP_BAD_LINE;
+    if (p->media) {
+        // RFC 8866 5: i= c= b= k= a=. Browsers and others mix b= and a=: taken in any order.
+        return SDP_OK;
+    }
+    bool repeats = strchr("epbtra", letter) != NULL;
+    if (rank < p->rank || (rank == p->rank && !repeats))
+        return SDP_BAD_ORDER;
+    if (letter == 'r' && !(p->seen & 1u << (RANK_T - 1)))
+        return SDP_BAD_ORDER;
+    if (rank == RANK_M && (p->seen & REQUIRED) != REQUIRED)
+        return SDP_MISSING;
+    p->rank = rank;
+    p->seen |= 1u << (rank - 1);
+    return SDP_OK;
+}
+
+static enum sdp_outcome parse_line(struct parser *p, struct bytes line)
+{
+    if (line.len < 2 || line.at[1] != '=')
+        return SDP_BAD_LINE;
+    uint8_t letter = line.at[0];
+    p->line = bytes_from(line, 2);
+    enum sdp_outcome order = check_order(p, letter);
+    if (order != SDP_OK)
+        return order;
+    switch (letter) {
+    case 'v':
+        return bytes_is(p->line, "0") ? SDP_OK : SDP_BAD_VERSION;
+    case 'o':
+        return parse_origin(p);
+    case 't':
+        return parse_time(p);
+    case 'c':
+        return parse_connection(p);
+    case 'a':
+        return parse_attribute(p);
+    case 'm':
+        return parse_media(p);
+    }
+    return SDP_OK; // s, i, u, e, p, b, r, z, k: any text
+}
+
+// Blank lines are taken at the end of the text alone.
+static bool only_blank(struct bytes rest)
+{
+    for (size_t i = 0; i < rest.len; i++)
+        if (rest.at[i] != '\r' && rest.at[i] != '\n')
+            return false;
+    return true;
+}
+
+enum sdp_outcome sdp_parse(struct bytes text, struct sdp *out)
+{
+    struct parser p;
+    memset(&p, 0, offsetof(struct parser, fingerprints));
+    p.fingerprints_count = 0;
+    p.setup = SDP_SETUP_NONE;
+    p.trickle = false;
+    p.rest = text;
+    p.out = out;
+    p.line_at = text.at;
+    out->session_id = out->session_version = 0;
+    out->ice_lite = false;
+    out->bundle_count = out->media_count = out->error_line = 0;
+    if (text.len == 0 || text.len > SDP_SIZE_MAX) {
+        out->error_line = 1;
+        return text.len == 0 ? SDP_MISSING : SDP_TOO_LONG;
+    }
+
+    while (p.rest.len > 0) {
+        struct bytes line;
+        out->error_line++;
+        bool fine = next_line(&p, &line);
+        if (line.len == 0 && out->error_line > 1 && only_blank(p.rest))
+            break;
+        enum sdp_outcome outcome = fine ? parse_line(&p, line) : SDP_BAD_LINE;
+        if (outcome != SDP_OK)
+            return outcome;
+        p.line_at = p.rest.at;
+    }
+    if ((p.seen & REQUIRED) != REQUIRED)
+        return SDP_MISSING;
+    end_section(&p);
+    if (p.unconnected > 0) {
+        out->error_line = p.unconnected;
+        return SDP_MISSING;
+    }
+    inherit_bundle(out);
+    out->error_line = 0;
+    return SDP_OK;
+}

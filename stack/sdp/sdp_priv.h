@@ -1,0 +1,61 @@
+// What the files of sdp/ share.
+#ifndef STACK_SDP_SDP_PRIV_H
+#define STACK_SDP_SDP_PRIV_H
+
+#include "stack/sdp/sdp.h"
+
+// The field up to the next blank, taken off `rest` with that blank; empty when nothing is left or
+// two blanks follow each other.
+static inline struct bytes field(struct bytes *rest)
+{
+    const uint8_t *blank = rest->len ? memchr(rest->at, ' ', rest->len) : NULL;
+    size_t len = blank ? (size_t)(blank - rest->at) : rest->len;
+    struct bytes got = {rest->at, len};
+    *rest = bytes_from(*rest, len + 1);
+    return got;
+}
+
+static inline bool is_upper(uint8_t c)
+{
+    return c >= 'A' && c <= 'Z';
+}
+
+static inline bool is_digit(uint8_t c)
+{
+    return c >= '0' && c <= '9';
+}
+
+static inline uint8_t lower(uint8_t c)
+{
+    return is_upper(c) ? (uint8_t)(c + 32) : c;
+}
+
+static inline bool is_letter(uint8_t c)
+{
+    return is_upper(c) || (c >= 'a' && c <= 'z');
+}
+
+// Equal but for the case of letters; `word` is in lower case.
+static inline bool is_word(struct bytes a, const char *word)
+{
+    size_t len = strlen(word);
+    if (a.len != len)
+        return false;
+    for (size_t i = 0; i < len; i++)
+        if (lower(a.at[i]) != (uint8_t)word[i])
+            return false;
+    return true;
+}
+
+static inline bool is_ice_chars(struct bytes text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        uint8_t c = text.at[i];
+        // RFC 8839 5.1: ALPHA, DIGIT, "+" and "/". Old browsers also used the other four.
+        if (!is_letter(c) && !is_digit(c) && !strchr("+/-=#_", c))
+            return false;
+    }
+    return true;
+}
+
+#endif
