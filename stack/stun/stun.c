@@ -175,8 +175,10 @@ static bool decode_value(struct stun_msg *msg, const struct shape *shape, struct
     case KIND_XOR_ADDR:
         return decode_address(value, mask, to);
     case KIND_XOR_PEER:
-        if (msg->peers_count == STUN_PEERS_MAX)
+        if (msg->peers_count == STUN_PEERS_MAX) {
+            msg->peers_lost++;
             return true;
+        }
         return decode_address(value, mask, &msg->peers[msg->peers_count++]);
     case KIND_ERROR:
         return decode_error(value, msg);

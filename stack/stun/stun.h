@@ -128,6 +128,7 @@ struct stun_msg {
     struct addr relayed, alternate_server, response_origin, other_address;
     struct addr peers[STUN_PEERS_MAX];
     unsigned peers_count;
+    unsigned peers_lost; // further ones, for which there was no room
     uint32_t priority, lifetime_s, change_request;
     uint64_t tiebreaker; // of ICE-CONTROLLING or ICE-CONTROLLED
     uint64_t reservation_token;
@@ -160,6 +161,9 @@ bool stun_check_fingerprint(const struct stun_msg *msg);
 
 // ------------------------------------------------------------------------------------------ keys
 
+// Passwords, user names and realms are taken as UTF-8 that is prepared already (OpaqueString or
+// SASLprep): nothing here changes a byte of them.
+//
 // A key ready for HMAC, so that the work of keying is done once and not for each message.
 // Opaque and reusable; one for each password. Made by stun_key_new*, freed by stun_key_free.
 struct stun_key;

@@ -112,6 +112,27 @@ static const struct keyed *keyed_get(struct stun_key *key, bool sha256)
     return keyed;
 }
 
+static void mac(struct stun_key *key, bool sha256, struct bytes head, struct bytes rest,
+                uint8_t *out)
+{
+    const struct keyed *keyed = keyed_get(key, sha256);
+    uint8_t inner[STUN_SHA256_LEN];
+    unsigned len = 0;
+    int ok = EVP_MD_CTX_copy_ex(key->work, keyed->inner) &&
+             EVP_DigestUpdate(key->work, head.at, head.len);
+    if (ok && rest.len)
+        ok = EVP_DigestUpdate(key->work, rest.at, rest.len);
+    ok = ok && EVP_DigestFinal_ex(key->work, inner, &len) &&
+         EVP_MD_CTX_copy_ex(key->work, keyed->outer) && EVP_DigestUpdate(key->work, inner, len) &&
+         EVP_DigestFinal_ex(key->work, out, &len);
+    assert(ok);
+}
+
+void stun_key_mac(struct stun_key *key, struct bytes bytes, uint8_t out[STUN_SHA256_LEN])
+{
+    mac(key, true, bytes, bytes_of(NULL, 0), out);
+}
+
 void stun_key_hmac(struct stun_key *key, bool sha256, struct bytes message, size_t attr_at,
                    size_t value_len, uint8_t *out)
 {
@@ -122,18 +143,8 @@ void stun_key_hmac(struct stun_key *key, bool sha256, struct bytes message, size
     size_t head_len = attr_at < sizeof head ? attr_at : STUN_HEADER_LEN;
     memcpy(head, message.at, head_len);
     put_u16(head + 2, (uint16_t)(attr_at + 4 + value_len - STUN_HEADER_LEN));
-
-    const struct keyed *keyed = keyed_get(key, sha256);
-    uint8_t inner[STUN_SHA256_LEN];
-    unsigned len = 0;
-    int ok =
-        EVP_MD_CTX_copy_ex(key->work, keyed->inner) && EVP_DigestUpdate(key->work, head, head_len);
-    if (ok && head_len < attr_at)
-        ok = EVP_DigestUpdate(key->work, message.at + head_len, attr_at - head_len);
-    ok = ok && EVP_DigestFinal_ex(key->work, inner, &len) &&
-         EVP_MD_CTX_copy_ex(key->work, keyed->outer) && EVP_DigestUpdate(key->work, inner, len) &&
-         EVP_DigestFinal_ex(key->work, out, &len);
-    assert(ok);
+    mac(key, sha256, bytes_of(head, head_len), bytes_of(message.at + head_len, attr_at - head_len),
+        out);
 }
 
 bool stun_check_integrity(const struct stun_msg *msg, struct stun_key *key)

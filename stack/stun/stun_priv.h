@@ -29,4 +29,7 @@ static inline int stun_attr_bit(unsigned type)
 void stun_key_hmac(struct stun_key *key, bool sha256, struct bytes message, size_t attr_at,
                    size_t value_len, uint8_t *out);
 
+// Plain HMAC-SHA256 of `bytes`.
+void stun_key_mac(struct stun_key *key, struct bytes bytes, uint8_t out[STUN_SHA256_LEN]);
+
 #endif

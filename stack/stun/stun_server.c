@@ -1,0 +1,80 @@
+// What a STUN server answers to Binding requests.
+#include "stack/stun/stun_server.h"
+
+#define CHANGE_IP 4u // RFC 5780 7.2
+#define CHANGE_PORT 2u
+
+bool stun_server_is_listening(const struct stun_server_config *config, const struct addr *addr)
+{
+    if (addr_equal(addr, &config->listen))
+        return true;
+    if (addr_is_none(&config->other))
+        return false;
+    return (addr->port == config->listen.port || addr->port == config->other.port) &&
+           (ip_equal(&addr->ip, &config->listen.ip) || ip_equal(&addr->ip, &config->other.ip));
+}
+
+static struct addr other_of(const struct stun_server_config *config, const struct addr *at,
+                            bool change_ip, bool change_port)
+{
+    struct addr other = *at;
+    if (change_ip)
+        other.ip = ip_equal(&at->ip, &config->listen.ip) ? config->other.ip : config->listen.ip;
+    if (change_port)
+        other.port = at->port == config->listen.port ? config->other.port : config->listen.port;
+    return other;
+}
+
+// Comprehension-required attributes that cannot be obeyed here.
+static unsigned list_unknown(const struct stun_server_config *config, const struct stun_msg *msg,
+                             uint16_t types[STUN_UNKNOWN_MAX + 1])
+{
+    memcpy(types, msg->unknown, sizeof msg->unknown);
+    unsigned count = msg->unknown_count;
+    // RFC 5780 6.1: without a second address, CHANGE-REQUEST is an unknown attribute.
+    if (addr_is_none(&config->other) && msg->change_request & (CHANGE_IP | CHANGE_PORT))
+        types[count++] = STUN_CHANGE_REQUEST;
+    return count;
+}
+
+bool stun_server_answer(const struct stun_server_config *config, const struct datagram *request,
+                        const struct stun_msg *msg, void *buffer, size_t max, struct datagram *out)
+{
+    if (msg->class != STUN_REQUEST || msg->method != STUN_BINDING ||
+        !stun_server_is_listening(config, &request->to))
+        return false;
+    *out = (struct datagram){.from = request->to, .to = request->from};
+
+    uint16_t unknown[STUN_UNKNOWN_MAX + 1];
+    unsigned unknown_count = list_unknown(config, msg, unknown);
+    // RFC 5780 7.5: MUST NOT process a request with both.
+    bool bad = stun_has(msg, STUN_RESPONSE_PORT) && stun_has(msg, STUN_PADDING);
+    unsigned code = unknown_count ? STUN_UNKNOWN_ATTRIBUTE : bad ? STUN_BAD_REQUEST : 0;
+
+    struct stun_writer s =
+        stun_begin(buffer, max, code ? STUN_ERROR : STUN_SUCCESS, STUN_BINDING, msg->id);
+    if (config->software)
+        stun_add_bytes(&s, STUN_SOFTWARE, bytes_text(config->software));
+    if (code) {
+        stun_add_error(&s, code, bytes_text(stun_error_reason(code)));
+        if (unknown_count)
+            stun_add_unknown(&s, unknown, unknown_count);
+    } else {
+        stun_add_xor_addr(&s, STUN_XOR_MAPPED_ADDRESS, &request->from);
+    }
+    if (!code && !addr_is_none(&config->other)) {
+        struct addr other = other_of(config, &request->to, true, true);
+        out->from = other_of(config, &request->to, msg->change_request & CHANGE_IP,
+                             msg->change_request & CHANGE_PORT);
+        // RFC 5780 6.1: plain MAPPED-ADDRESS shows what a payload-rewriting NAT did to it.
+        stun_add_addr(&s, STUN_MAPPED_ADDRESS, &request->from);
+        stun_add_addr(&s, STUN_RESPONSE_ORIGIN, &out->from);
+        stun_add_addr(&s, STUN_OTHER_ADDRESS, &other);
+        if (stun_has(msg, STUN_RESPONSE_PORT))
+            out->to.port = msg->response_port;
+    }
+    if (stun_has(msg, STUN_FINGERPRINT))
+        stun_add_fingerprint(&s);
+    out->bytes = stun_end(&s);
+    return out->bytes.len > 0;
+}
