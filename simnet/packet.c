@@ -1,0 +1,287 @@
+#include "simnet/packet_priv.h"
+
+#include "simnet/world.h"
+
+#include <assert.h>
+#include <stddef.h>
+
+#define IP_V6_HEADER_LEN 40
+#define PROTOCOL_UDP 17
+#define V4_TTL 8 // offsets in the header
+#define V4_CHECKSUM 10
+#define V4_FROM 12
+#define V4_TO 16
+#define V6_HOP_LIMIT 7
+#define V6_FROM 8
+#define V6_TO 24
+#define UDP_CHECKSUM 6
+
+// Room for bytes of each class: small media and STUN, up to an Ethernet frame, any.
+static const uint32_t class_room[PACKET_CLASSES] = {384, 1664, 65600};
+#define SLAB_BYTES 32768u
+
+void packet_pool_free(struct packet_pool *pool)
+{
+    arena_free(&pool->arena);
+    *pool = (struct packet_pool){0};
+}
+
+static struct packet *packet_take(struct packet_pool *pool, size_t len)
+{
+    uint8_t class = 0;
+    while (class_room[class] < len)
+        class ++;
+    if (!pool->free[class]) {
+        size_t size = offsetof(struct packet, at) + class_room[class];
+        size = (size + 63) / 64 * 64;
+        size_t count = size < SLAB_BYTES ? SLAB_BYTES / size : 1;
+        uint8_t *slab = arena_alloc(&pool->arena, count * size);
+        for (size_t i = 0; i < count; i++) {
+            struct packet *made = (void *)(slab + i * size);
+            made->class = class;
+            packet_free(pool, made);
+        }
+    }
+    struct packet *packet = pool->free[class];
+    pool->free[class] = packet->next;
+    return packet;
+}
+
+void packet_free(struct packet_pool *pool, struct packet *packet)
+{
+    packet->next = pool->free[packet->class];
+    pool->free[packet->class] = packet;
+}
+
+struct packet *packet_copy(struct packet_pool *pool, const struct packet *packet)
+{
+    struct packet *copy = packet_take(pool, packet->len);
+    uint8_t class = copy->class;
+    memcpy(copy, packet, offsetof(struct packet, at));
+    memcpy(copy->at, packet->at, packet->len);
+    copy->class = class;
+    copy->due = (struct source){.kind = SOURCE_PACKET};
+    return copy;
+}
+
+size_t packet_len(enum ip_family family, size_t payload_len)
+{
+    size_t ip_header_len = family == IP_V4 ? NET_IP_HEADER_LEN : IP_V6_HEADER_LEN;
+    return ip_header_len + NET_UDP_HEADER_LEN + payload_len;
+}
+
+// -------------------------------------------------------------------------------------- checksums
+
+// RFC 1071 2 (B): the sum is the same in either byte order, so it is taken over words as the
+// machine reads them, and stored as it writes them.
+static uint64_t sum_bytes(uint64_t sum, const uint8_t *at, size_t len)
+{
+    for (; len >= 8; at += 8, len -= 8) {
+        uint64_t word;
+        memcpy(&word, at, 8);
+        sum += (word & 0xffffffff) + (word >> 32);
+    }
+    uint8_t rest[8] = {0};
+    if (len)
+        memcpy(rest, at, len);
+    uint64_t word;
+    memcpy(&word, rest, 8);
+    return sum + (word & 0xffffffff) + (word >> 32);
+}
+
+static uint16_t sum_fold(uint64_t sum)
+{
+    sum = (sum & 0xffffffff) + (sum >> 32);
+    sum = (sum & 0xffff) + (sum >> 16);
+    sum = (sum & 0xffff) + (sum >> 16);
+    sum = (sum & 0xffff) + (sum >> 16);
+    return (uint16_t)sum;
+}
+
+static uint16_t load(const uint8_t *at)
+{
+    uint16_t word;
+    memcpy(&word, at, sizeof word);
+    return word;
+}
+
+static void store(uint8_t *at, uint16_t word)
+{
+    memcpy(at, &word, sizeof word);
+}
+
+static bool is_v4(const struct packet *packet)
+{
+    return packet->from.ip.family == IP_V4;
+}
+
+// The sum of the pseudo-header, the UDP header and the payload: all ones when the checksum is
+// right.
+static uint16_t udp_sum(const struct packet *packet)
+{
+    uint32_t len = packet->len - packet->udp;
+    uint8_t pseudo[8] = {[5] = PROTOCOL_UDP, [6] = (uint8_t)(len >> 8), [7] = (uint8_t)len};
+    uint64_t sum = sum_bytes(0, pseudo, sizeof pseudo);
+    if (is_v4(packet))
+        sum = sum_bytes(sum, packet->at + V4_FROM, 8);
+    else
+        sum = sum_bytes(sum, packet->at + V6_FROM, 32);
+    return sum_fold(sum_bytes(sum, packet->at + packet->udp, len));
+}
+
+// RFC 768: a checksum that comes out zero is sent as all ones; zero means none.
+static uint16_t udp_checksum_of(uint16_t sum)
+{
+    uint16_t checksum = (uint16_t)~sum;
+    return checksum ? checksum : 0xffff;
+}
+
+// RFC 1624 3: HC' = ~(~HC + ~m + m'), for all words that changed at once.
+static uint16_t checksum_update(uint16_t checksum, uint64_t change)
+{
+    return (uint16_t)~sum_fold((uint64_t)(uint16_t)~checksum + change);
+}
+
+// ~m + m' over `len` bytes, an even number.
+static uint64_t sum_change(const uint8_t *before, const uint8_t *after, size_t len)
+{
+    uint64_t change = 0;
+    for (size_t i = 0; i < len; i += 2)
+        change += (uint64_t)(uint16_t)~load(before + i) + load(after + i);
+    return change;
+}
+
+// ------------------------------------------------------------------------------- making, changing
+
+static void write_ip_v4(struct writer *w, const struct packet *packet)
+{
+    write_u16(w, 0x4500);
+    write_u16(w, (uint16_t)packet->len);
+    write_u16(w, 0);      // RFC 6864 4.1: an atomic datagram may have any ID
+    write_u16(w, 0x4000); // DF
+    write_u8(w, PACKET_TTL);
+    write_u8(w, PROTOCOL_UDP);
+    write_u16(w, 0);
+    write_bytes(w, bytes_of(packet->from.ip.at, 4));
+    write_bytes(w, bytes_of(packet->to.ip.at, 4));
+}
+
+static void write_ip_v6(struct writer *w, const struct packet *packet)
+{
+    write_u32(w, 0x60000000);
+    write_u16(w, (uint16_t)(packet->len - IP_V6_HEADER_LEN));
+    write_u8(w, PROTOCOL_UDP);
+    write_u8(w, PACKET_TTL);
+    write_bytes(w, bytes_of(packet->from.ip.at, 16));
+    write_bytes(w, bytes_of(packet->to.ip.at, 16));
+}
+
+struct packet *packet_new(struct packet_pool *pool, const struct addr *from, const struct addr *to,
+                          struct bytes payload)
+{
+    assert(from->ip.family == to->ip.family);
+    assert(payload.len <= NET_DATAGRAM_MAX);
+    bool v4 = from->ip.family == IP_V4;
+    size_t len = packet_len(from->ip.family, payload.len);
+    struct packet *packet = packet_take(pool, len);
+    packet->due = (struct source){.kind = SOURCE_PACKET};
+    packet->from = *from;
+    packet->to = *to;
+    packet->number = 0;
+    packet->len = (uint32_t)len;
+    packet->udp = v4 ? NET_IP_HEADER_LEN : IP_V6_HEADER_LEN;
+
+    struct writer w = writer_of(packet->at, len);
+    if (v4)
+        write_ip_v4(&w, packet);
+    else
+        write_ip_v6(&w, packet);
+    write_u16(&w, from->port);
+    write_u16(&w, to->port);
+    write_u16(&w, (uint16_t)(NET_UDP_HEADER_LEN + payload.len));
+    write_u16(&w, 0);
+    write_bytes(&w, payload);
+    assert(writer_bytes(&w).len == len);
+    if (v4)
+        store(packet->at + V4_CHECKSUM,
+              (uint16_t)~sum_fold(sum_bytes(0, packet->at, NET_IP_HEADER_LEN)));
+    store(packet->at + packet->udp + UDP_CHECKSUM, udp_checksum_of(udp_sum(packet)));
+    return packet;
+}
+
+struct bytes packet_payload(const struct packet *packet)
+{
+    size_t skip = packet->udp + NET_UDP_HEADER_LEN;
+    return bytes_of(packet->at + skip, packet->len - skip);
+}
+
+uint8_t packet_ttl(const struct packet *packet)
+{
+    return packet->at[is_v4(packet) ? V4_TTL : V6_HOP_LIMIT];
+}
+
+void packet_ttl_decrement(struct packet *packet)
+{
+    if (!is_v4(packet)) {
+        packet->at[V6_HOP_LIMIT]--; // RFC 8200 3: no checksum covers it
+        return;
+    }
+    uint16_t before = load(packet->at + V4_TTL);
+    packet->at[V4_TTL]--;
+    uint64_t change = (uint64_t)(uint16_t)~before + load(packet->at + V4_TTL);
+    uint8_t *checksum = packet->at + V4_CHECKSUM;
+    store(checksum, checksum_update(load(checksum), change));
+}
+
+static void rewrite(struct packet *packet, size_t ip_at, size_t port_at, const struct addr *addr)
+{
+    uint8_t port[2];
+    put_u16(port, addr->port);
+    size_t len = ip_len(&addr->ip);
+    uint64_t change = sum_change(packet->at + ip_at, addr->ip.at, len);
+    if (is_v4(packet)) {
+        uint8_t *checksum = packet->at + V4_CHECKSUM;
+        store(checksum, checksum_update(load(checksum), change));
+    }
+    change += sum_change(packet->at + port_at, port, sizeof port);
+    uint8_t *checksum = packet->at + packet->udp + UDP_CHECKSUM;
+    if (load(checksum) != 0) // RFC 3022 4.1: a checksum of zero stays zero
+        store(checksum, udp_checksum_of((uint16_t)~checksum_update(load(checksum), change)));
+    memcpy(packet->at + ip_at, addr->ip.at, len);
+    memcpy(packet->at + port_at, port, sizeof port);
+}
+
+void packet_set_from(struct packet *packet, const struct addr *from)
+{
+    assert(from->ip.family == packet->from.ip.family);
+    rewrite(packet, is_v4(packet) ? V4_FROM : V6_FROM, packet->udp, from);
+    packet->from = *from;
+}
+
+void packet_set_to(struct packet *packet, const struct addr *to)
+{
+    assert(to->ip.family == packet->to.ip.family);
+    rewrite(packet, is_v4(packet) ? V4_TO : V6_TO, packet->udp + 2u, to);
+    packet->to = *to;
+}
+
+void packet_flip(struct packet *packet, uint64_t bit)
+{
+    size_t from = packet->udp + NET_UDP_HEADER_LEN, bits = (packet->len - from) * 8;
+    if (bits == 0) {
+        from = packet->udp + UDP_CHECKSUM;
+        bits = 16;
+    }
+    bit %= bits;
+    packet->at[from + bit / 8] ^= (uint8_t)(1u << bit % 8);
+}
+
+bool packet_is_valid(const struct packet *packet)
+{
+    // RFC 1122 3.2.1.2: a host checks the IP header checksum of every datagram.
+    if (is_v4(packet) && sum_fold(sum_bytes(0, packet->at, NET_IP_HEADER_LEN)) != 0xffff)
+        return false;
+    if (load(packet->at + packet->udp + UDP_CHECKSUM) == 0)
+        return is_v4(packet);         // RFC 8200 8.1: IPv6 requires the UDP checksum
+    return udp_sum(packet) == 0xffff; // RFC 1122 4.1.3.4
+}

@@ -1,0 +1,57 @@
+// A UDP datagram as an IP packet: real header bytes with real checksums, in a pooled buffer.
+#ifndef SIMNET_PACKET_PRIV_H
+#define SIMNET_PACKET_PRIV_H
+
+#include "base/addr.h"
+#include "base/arena.h"
+#include "simnet/timeline_priv.h"
+
+#define PACKET_TTL 64 // RFC 1700: the recommended default
+#define PACKET_CLASSES 3
+
+struct host;
+struct link;
+
+struct packet {
+    struct source due;   // while it travels on its own, not in a link's line
+    struct packet *next; // in a link's line, or the pool's list
+    struct link *link;   // the link it is on
+    struct host *host;   // the receiver it has come to
+    nanotime time;       // when it leaves that link
+    uint64_t seq;
+    struct addr from, to;     // as its bytes have them now
+    uint32_t capture, number; // where it was recorded last; number 0: nowhere
+    uint32_t len;
+    uint16_t udp; // where the UDP header begins
+    uint8_t class;
+    uint8_t at[];
+};
+
+struct packet_pool {
+    struct packet *free[PACKET_CLASSES];
+    struct arena arena;
+};
+
+void packet_pool_free(struct packet_pool *pool);
+
+// `from` and `to` are of one family.
+struct packet *packet_new(struct packet_pool *pool, const struct addr *from, const struct addr *to,
+                          struct bytes payload);
+struct packet *packet_copy(struct packet_pool *pool, const struct packet *packet);
+void packet_free(struct packet_pool *pool, struct packet *packet);
+
+// The length of the packet that `payload_len` bytes of UDP payload make.
+size_t packet_len(enum ip_family family, size_t payload_len);
+struct bytes packet_payload(const struct packet *packet);
+// Time to live, or hop limit.
+uint8_t packet_ttl(const struct packet *packet);
+void packet_ttl_decrement(struct packet *packet);
+// Rewrite an address and port, and both checksums by what changed: a wrong one stays wrong.
+void packet_set_from(struct packet *packet, const struct addr *from);
+void packet_set_to(struct packet *packet, const struct addr *to);
+// Flip one bit of the payload, or of the UDP checksum where there is none.
+void packet_flip(struct packet *packet, uint64_t bit);
+// The header and both checksums are right, as a receiving host sees it.
+bool packet_is_valid(const struct packet *packet);
+
+#endif
