@@ -14,13 +14,14 @@ OPTIMIZE := -O2 -g
 ifeq ($(VARIANT),asan)
 OPTIMIZE := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 endif
-CFLAGS_ALL = $(CSTD) $(WARNINGS) $(OPTIMIZE) -I. -MMD -MP $(CFLAGS)
+CFLAGS_ALL = $(CSTD) $(WARNINGS) $(OPTIMIZE) -I. -isystem /usr/include/libxml2 -MMD -MP $(CFLAGS)
 
 # usrsctp is linked statically, so that its clock, timers and chance can be taken over.
-SCTP_WRAP := -Wl,--wrap=read_random,--wrap=sctp_os_timer_start \
+SCTP_WRAP := -Wl,--wrap=read_random,--wrap=sctp_os_timer_start,--wrap=sctp_os_timer_stop \
 	-Wl,--wrap=sctp_userspace_thread_create,--wrap=getifaddrs
 STACK_LIBS := $(SCTP_WRAP) -l:libusrsctp.a -lssl -lcrypto -lpthread
-ALL_LIBS := $(STACK_LIBS) -lpcap -lyaml
+REPORT_LIBS := -ljansson -lxml2
+ALL_LIBS := $(STACK_LIBS) -lpcap -lyaml $(REPORT_LIBS)
 
 sources = $(sort $(filter-out %_test.c %_bench.c,$(wildcard $(1))))
 BASE := $(call sources,base/*.c)
@@ -91,7 +92,7 @@ $(eval $(call library,$(LIB_SCENARIOS),$(SCENARIOS)))
 LINKS_base := $(LIB_BASE)
 LINKS_stack := $(LIB_STACK) $(LIB_BASE) $(STACK_LIBS)
 LINKS_simnet := $(LIB_SIMNET) $(LIB_BASE) -lpcap
-LINKS_reports := $(LIB_REPORTS) $(LIB_BASE)
+LINKS_reports := $(LIB_REPORTS) $(LIB_BASE) $(REPORT_LIBS)
 LINKS_scenarios := $(LIB_SCENARIOS) $(LIB_REPORTS) $(LIB_SIMNET) $(LIB_STACK) $(LIB_BASE) $(ALL_LIBS)
 define program
 $(BUILD)/$(1)/%: $(BUILD)/$(1)/%.o $(filter $(BUILD)/%.a,$(LINKS_$(1)))

@@ -1,0 +1,138 @@
+#include "scenarios/cli.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define OPTIONS_MAX 32
+
+struct parser {
+    const struct cli_command *command;
+    int argc;
+    char **argv;
+    int at; // the word being read
+    struct err err;
+};
+
+static void print_help(const struct cli_command *command)
+{
+    printf("simrtc %s\n\n%s\n\n", command->usage, command->about);
+    for (const struct cli_option *o = command->options; o && o->name; o++) {
+        char left[48];
+        snprintf(left, sizeof left, "%c%c%s--%s%s%s", o->letter ? '-' : ' ',
+                 o->letter ? o->letter : ' ', o->letter ? ", " : "  ", o->name, o->value ? " " : "",
+                 o->value ? o->value : "");
+        printf("  %-24s %s\n", left, o->about);
+    }
+    printf("  %-24s %s\n", "-h, --help", "this text");
+}
+
+static bool unknown(struct parser *p, const char *name, size_t len)
+{
+    const char *words[OPTIONS_MAX + 2];
+    char got[64];
+    unsigned count = 0;
+    for (const struct cli_option *o = p->command->options; o && o->name && count < OPTIONS_MAX; o++)
+        words[count++] = o->name;
+    words[count++] = "help";
+    words[count] = NULL;
+    bytes_copy_text(bytes_of(name, len), got, sizeof got);
+    const char *nearest = err_nearest(got, words);
+    if (nearest)
+        return err_set(&p->err, "unknown option --%s, did you mean --%s?", got, nearest);
+    return err_set(&p->err, "unknown option --%s", got);
+}
+
+static bool set_value(struct parser *p, const struct cli_option *option, const char *value)
+{
+    switch (option->kind) {
+    case CLI_FLAG:
+    case CLI_OFF:
+        if (value)
+            return err_set(&p->err, "--%s takes no value", option->name);
+        *(bool *)option->to = option->kind == CLI_FLAG;
+        return true;
+    case CLI_TEXT:
+    case CLI_NUMBER:
+        break;
+    }
+    if (!value && p->at + 1 < p->argc)
+        value = p->argv[++p->at];
+    if (!value)
+        return err_set(&p->err, "--%s needs a value: --%s %s", option->name, option->name,
+                       option->value);
+    if (option->kind == CLI_TEXT) {
+        *(const char **)option->to = value;
+        return true;
+    }
+    uint64_t number;
+    if (!bytes_parse_u64(bytes_text(value), UINT64_MAX, &number) || number == 0)
+        return err_set(&p->err, "--%s: expected a whole number from 1, got '%.60s'", option->name,
+                       value);
+    *(uint64_t *)option->to = number;
+    return true;
+}
+
+static bool read_long(struct parser *p, const char *word)
+{
+    size_t len = strcspn(word, "=");
+    const char *value = word[len] ? word + len + 1 : NULL;
+    for (const struct cli_option *o = p->command->options; o && o->name; o++) {
+        if (bytes_is(bytes_of(word, len), o->name))
+            return set_value(p, o, value);
+    }
+    return unknown(p, word, len);
+}
+
+static bool read_short(struct parser *p, const char *word)
+{
+    for (const struct cli_option *o = p->command->options; o && o->name; o++) {
+        if (o->letter && word[0] == o->letter && word[1] == 0)
+            return set_value(p, o, NULL);
+    }
+    return err_set(&p->err, "unknown option -%.60s", word);
+}
+
+static bool asks_for_help(int argc, char **argv)
+{
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool read_all(struct parser *p, unsigned *words)
+{
+    bool only_words = false;
+    *words = 0;
+    for (p->at = 1; p->at < p->argc; p->at++) {
+        char *word = p->argv[p->at];
+        if (only_words || word[0] != '-' || word[1] == 0)
+            p->argv[1 + (*words)++] = word;
+        else if (strcmp(word, "--") == 0)
+            only_words = true;
+        else if (!(word[1] == '-' ? read_long(p, word + 2) : read_short(p, word + 1)))
+            return false;
+    }
+    if (*words < p->command->words_min)
+        return err_set(&p->err, "too few words: simrtc %s", p->command->usage);
+    if (*words > p->command->words_max)
+        return err_set(&p->err, "'%.200s' is one word too many: simrtc %s",
+                       p->argv[1 + p->command->words_max], p->command->usage);
+    return true;
+}
+
+bool cli_parse(const struct cli_command *command, int argc, char **argv, unsigned *words, int *code)
+{
+    struct parser p = {.command = command, .argc = argc, .argv = argv};
+    if (asks_for_help(argc, argv)) {
+        print_help(command);
+        *code = fflush(stdout) == 0 ? CLI_PASSED : CLI_CANNOT;
+        return false;
+    }
+    if (read_all(&p, words))
+        return true;
+    fprintf(stderr, "simrtc: %s\n", p.err.text);
+    *code = CLI_CANNOT;
+    return false;
+}

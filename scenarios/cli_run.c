@@ -1,0 +1,216 @@
+#include "scenarios/cli.h"
+
+#include "reports/report.h"
+#include "scenarios/suite.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+// A suite that is over sooner shows no progress.
+#define PROGRESS_AFTER (2 * TIME_S)
+
+struct run_command {
+    uint64_t seed, jobs;
+    const char *out, *filter, *junit, *json;
+    bool keep_going, verbose, list, captures;
+
+    bool progress; // stderr is a terminal
+    bool shown;    // a line of progress stands there
+    nanotime started;
+    unsigned id_width;
+};
+
+// ------------------------------------------------------------------------------ on the terminal
+
+static void clear_progress(struct run_command *command)
+{
+    if (command->shown)
+        fputs("\r\033[K", stderr);
+    command->shown = false;
+}
+
+static void show_row(struct suite *suite, const struct result *result)
+{
+    struct run_command *command = suite->user;
+    struct text text = {0};
+    clear_progress(command);
+    report_row(&text, result, command->id_width);
+    cli_print(&text);
+}
+
+static void show_progress(struct suite *suite, const struct scenario *running)
+{
+    struct run_command *command = suite->user;
+    if (!command->progress || clock_real() - command->started < PROGRESS_AFTER)
+        return;
+    struct text text = {0};
+    report_progress(&text, suite->finished, suite->count, suite->failed, running->id);
+    fputs(text.at, stderr);
+    text_free(&text);
+    command->shown = true;
+}
+
+static void show_end(const struct suite *suite, const char *program, struct text *text)
+{
+    const struct run_command *command = suite->user;
+    for (unsigned i = 0; i < suite->count; i++) {
+        enum verdict verdict = suite->results[i].verdict;
+        if (!verdict_is_failure(verdict) && verdict != VERDICT_UNSUPPORTED)
+            continue;
+        text_put(text, "\n");
+        report_failure(text, &suite->results[i], program, suite->out);
+    }
+    struct report report = {suite->results, suite->count};
+    struct report_totals totals = report_totals(&report);
+    text_put(text, "\n");
+    report_summary(text, &totals, clock_real() - command->started);
+    text_printf(text, "%s\n%s\n", command->json, command->junit);
+}
+
+// ---------------------------------------------------------------------------------- the reports
+
+static bool write_reports(const struct suite *suite, struct err *err)
+{
+    const struct run_command *command = suite->user;
+    struct report report = {suite->results, suite->count};
+    struct text json = {0}, junit = {0};
+    report_json(&json, &report);
+    report_junit(&junit, &report);
+    bool written = file_write(command->json, text_bytes(&json), err) &&
+                   file_write(command->junit, text_bytes(&junit), err);
+    text_free(&json);
+    text_free(&junit);
+    return written;
+}
+
+static int exit_code(const struct suite *suite)
+{
+    struct report report = {suite->results, suite->count};
+    struct report_totals totals = report_totals(&report);
+    if (suite->failed)
+        return CLI_FAILED;
+    return totals.verdicts[VERDICT_UNSUPPORTED] ? CLI_UNSUPPORTED : CLI_PASSED;
+}
+
+static int cannot(const char *why)
+{
+    fprintf(stderr, "simrtc: %s\n", why);
+    return CLI_CANNOT;
+}
+
+static int run_suite(struct run_command *command, const struct scenario_set *set,
+                     const char *program)
+{
+    struct err err = {0};
+    struct suite suite = {
+        .scenarios = set->scenarios,
+        .count = set->count,
+        .seed = command->seed,
+        .jobs = command->verbose ? 1 : (unsigned)command->jobs,
+        .out = command->out,
+        .captures = command->captures,
+        .fail_fast = !command->keep_going,
+        .live = command->verbose,
+        .row = show_row,
+        .tick = show_progress,
+        .user = command,
+    };
+    if (!folder_make(command->out, &err))
+        return cannot(err.text);
+    enum workers_result result = suite_run(&suite, &err);
+    clear_progress(command);
+    int code = result == WORKERS_STOPPED ? CLI_INTERRUPTED : exit_code(&suite);
+    struct text text = {0};
+    if (result == WORKERS_ERROR || !write_reports(&suite, &err)) {
+        code = cannot(err.text);
+    } else {
+        show_end(&suite, program, &text);
+        if (!cli_print(&text))
+            code = CLI_CANNOT;
+    }
+    suite_free(&suite);
+    return code;
+}
+
+// ---------------------------------------------------------------------------------- the command
+
+static int list(const struct scenario_set *set)
+{
+    struct text text = {0};
+    for (unsigned i = 0; i < set->count; i++)
+        text_printf(&text, "%s\n", set->scenarios[i]->id);
+    return cli_print(&text) ? CLI_PASSED : CLI_CANNOT;
+}
+
+static int run_set(struct run_command *command, struct scenario_set *set, const char *program)
+{
+    if (command->filter)
+        cli_filter(set, command->filter);
+    if (set->count == 0) {
+        fprintf(stderr, "simrtc: no scenario fits --filter '%s'\n", command->filter);
+        return CLI_CANNOT;
+    }
+    if (command->list)
+        return list(set);
+    if (command->jobs > WORKERS_MAX)
+        command->jobs = WORKERS_MAX;
+    for (unsigned i = 0; i < set->count; i++) {
+        unsigned len = (unsigned)strlen(set->scenarios[i]->id);
+        command->id_width = len > command->id_width ? len : command->id_width;
+    }
+    struct arena arena = {0};
+    if (!command->json)
+        command->json = arena_printf(&arena, "%s/report.json", command->out);
+    if (!command->junit)
+        command->junit = arena_printf(&arena, "%s/junit.xml", command->out);
+    int code = run_suite(command, set, program);
+    arena_free(&arena);
+    return code;
+}
+
+int cli_run(int argc, char **argv)
+{
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    struct run_command command = {
+        .jobs = processors > 0 ? (uint64_t)processors : 1,
+        .out = "simrtc-out",
+        .keep_going = true,
+        .captures = true,
+        .progress = isatty(STDERR_FILENO),
+        .started = clock_real(),
+    };
+    const struct cli_option options[] = {
+        {"seed", 0, CLI_NUMBER, "N", &command.seed, "instead of each scenario's own seed"},
+        {"jobs", 'j', CLI_NUMBER, "N", &command.jobs, "workers at a time; default: one a CPU"},
+        {"out", 0, CLI_TEXT, "DIR", &command.out, "where files go; default: ./simrtc-out"},
+        {"filter", 0, CLI_TEXT, "TEXT", &command.filter,
+         "runs with this in their id, name or cell; a whole id or cell is that one"},
+        {"keep-going", 0, CLI_FLAG, NULL, &command.keep_going, "after a failure; the default"},
+        {"fail-fast", 0, CLI_OFF, NULL, &command.keep_going, "start nothing after a failure"},
+        {"json", 0, CLI_TEXT, "FILE", &command.json, "default: DIR/report.json"},
+        {"junit", 0, CLI_TEXT, "FILE", &command.junit, "default: DIR/junit.xml"},
+        {"no-captures", 0, CLI_OFF, NULL, &command.captures, "write no captures and no logs"},
+        {"list", 0, CLI_FLAG, NULL, &command.list, "print the ids of the runs, run nothing"},
+        {"verbose", 'v', CLI_FLAG, NULL, &command.verbose,
+         "the trace of each run to the terminal, one run at a time"},
+        {0},
+    };
+    const struct cli_command about = {
+        .usage = "run FILE|DIR... [options]",
+        .about = "Run scenarios, and all *.yaml below folders. All files are checked before "
+                 "anything runs.\nExit code: 0 all passed, 1 some failed, 2 could not run, 127 "
+                 "something is missing here,\n130 interrupted.",
+        .options = options,
+        .words_min = 1,
+        .words_max = 100000,
+    };
+    unsigned words;
+    int code;
+    if (!cli_parse(&about, argc, argv, &words, &code))
+        return code;
+    struct scenario_set set = {0};
+    code = cli_load(&set, argv + 1, words) ? run_set(&command, &set, argv[0]) : CLI_CANNOT;
+    scenario_set_free(&set);
+    return code;
+}

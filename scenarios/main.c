@@ -1,0 +1,61 @@
+// simrtc: the program. A command is a row of the table and a function of its own file.
+#include "scenarios/cli.h"
+
+#include "base/version.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const struct {
+    const char *name;
+    int (*run)(int argc, char **argv); // argv[0]: the program, as it was called
+    const char *about;
+} commands[] = {
+    {"run", cli_run, "run scenario files and folders"},
+    {"metrics", cli_metrics, "list the names that an expectation may use"},
+};
+#define COMMANDS (sizeof commands / sizeof commands[0])
+
+static int help(void)
+{
+    printf("simrtc: a deterministic test bench for WebRTC stacks, in virtual time\n\n");
+    for (size_t i = 0; i < COMMANDS; i++)
+        printf("  simrtc %-12s %s\n", commands[i].name, commands[i].about);
+    printf("\n  simrtc COMMAND --help, simrtc --version\n");
+    return fflush(stdout) == 0 ? CLI_PASSED : CLI_CANNOT;
+}
+
+static int unknown(const char *name)
+{
+    const char *words[COMMANDS + 1];
+    for (size_t i = 0; i < COMMANDS; i++)
+        words[i] = commands[i].name;
+    words[COMMANDS] = NULL;
+    const char *nearest = err_nearest(name, words);
+    if (nearest)
+        fprintf(stderr, "simrtc: unknown command '%.60s', did you mean '%s'?\n", name, nearest);
+    else
+        fprintf(stderr, "simrtc: unknown command '%.60s', see simrtc --help\n", name);
+    return CLI_CANNOT;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        fprintf(stderr, "simrtc: a command is needed, see simrtc --help\n");
+        return CLI_CANNOT;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
+        return help();
+    if (strcmp(argv[1], "--version") == 0) {
+        printf("simrtc %s\n", SIMRTC_VERSION);
+        return fflush(stdout) == 0 ? CLI_PASSED : CLI_CANNOT;
+    }
+    for (size_t i = 0; i < COMMANDS; i++) {
+        if (strcmp(argv[1], commands[i].name) != 0)
+            continue;
+        argv[1] = argv[0];
+        return commands[i].run(argc - 1, argv + 1);
+    }
+    return unknown(argv[1]);
+}
