@@ -2,9 +2,11 @@
 // partial reliability, stream reset. usrsctp does the protocol; this makes each association a
 // sans-IO state machine in virtual time with the caller's randomness.
 //
-// usrsctp is process-wide: its clock and timers are shared by all associations of the process. The
-// wrapper learns each timer from usrsctp's own arming call, so that every association has an exact
-// deadline of its own.
+// usrsctp is process-wide and knows one clock for all associations. The wrapper takes over its
+// timer queue instead: a timer belongs to the association in whose context it was armed, which
+// alone fires it, so that each has an exact deadline and none costs another anything.
+//
+// A packet that arrives before sctp_connect is ignored; the peer sends its INIT again.
 #ifndef STACK_SCTP_SCTP_H
 #define STACK_SCTP_SCTP_H
 
@@ -23,12 +25,15 @@ const char *sctp_state_name(enum sctp_state state); // as the W3C: "connecting" 
 struct sctp_config {
     uint16_t local_port, remote_port; // of a=sctp-port; both 5000 by default
     uint16_t streams; // asked for, each way (RFC 8831 6.2: up to 65535). 0: 64; grows on demand
-    size_t mtu;       // the largest SCTP packet
-    uint64_t max_message_size;          // the peer's a=max-message-size; 0: no limit
+    size_t mtu;       // the largest SCTP packet, at least SCTP_MTU_MIN
+    uint64_t max_message_size; // the peer's a=max-message-size; 0: no limit
+    uint64_t max_receive_size; // of ours: a longer message aborts the association. 0: 16 MiB
     size_t send_buffer, receive_buffer; // 0: 1 MiB
     struct rng *rng;                    // borrowed for the life of the association
     struct trace trace;
 };
+
+#define SCTP_MTU_MIN 524 // usrsctp's least, and the common header
 
 // How one message travels (RFC 8831 6.1, RFC 3758, RFC 7496).
 enum sctp_reliability { SCTP_RELIABLE, SCTP_MAX_RETRANSMITS, SCTP_MAX_LIFETIME };
@@ -50,7 +55,8 @@ enum sctp_output_kind {
     SCTP_MESSAGE,          // `message`, whole
     SCTP_STREAM_RESET_IN,  // the peer reset its side of `stream`
     SCTP_STREAM_RESET_OUT, // our reset of `stream` was carried out
-    SCTP_WRITABLE,         // buffer space came free, or acknowledged data left the buffer
+    SCTP_WRITABLE,         // after SCTP_WOULD_BLOCK: now there is room
+    SCTP_STREAM_LOW,       // sctp_stream_unsent(`stream`) fell to its threshold
 };
 struct sctp_output {
     enum sctp_output_kind kind;
@@ -61,12 +67,15 @@ struct sctp_output {
 
 struct sctp *sctp_new(const struct sctp_config *config);
 void sctp_free(struct sctp *sctp);
-void sctp_connect(struct sctp *sctp, nanotime now); // both sides do (RFC 8261 6.1)
-void sctp_close(struct sctp *sctp, nanotime now);   // ABORT
+// Two names that usrsctp has as well: another symbol for the linker.
+void sctp_connect(struct sctp *sctp, nanotime now) // both sides do (RFC 8261 6.1)
+    __asm__("simrtc_sctp_connect");
+void sctp_close(struct sctp *sctp, nanotime now) // ABORT
+    __asm__("simrtc_sctp_close");
 
 void sctp_input(struct sctp *sctp, nanotime now, struct bytes packet);
 bool sctp_poll(struct sctp *sctp, nanotime now, struct sctp_output *out);
-nanotime sctp_deadline(const struct sctp *sctp);
+nanotime sctp_deadline(const struct sctp *sctp); // 0: there is output now
 
 enum sctp_send_result {
     SCTP_SENT,
@@ -75,19 +84,28 @@ enum sctp_send_result {
     SCTP_NOT_CONNECTED,
     SCTP_BAD_STREAM
 };
-// A whole message, or nothing of it.
+// A whole message (at least a byte), or nothing of it. SCTP_WOULD_BLOCK: the message does not fit
+// into the send buffer beside what is there, or the stream is being reset; SCTP_WRITABLE follows. A
+// message larger than the whole buffer is taken when the buffer is empty. On a stream that the
+// association does not have yet, the message waits until the peer grants more (RFC 6525 5.1.5).
 enum sctp_send_result sctp_send(struct sctp *sctp, nanotime now, const struct sctp_message *message,
                                 struct sctp_delivery delivery);
 // Close our side of a stream (RFC 6525); the peer sees SCTP_STREAM_RESET_IN.
 bool sctp_reset_stream(struct sctp *sctp, nanotime now, uint16_t stream);
 
 enum sctp_state sctp_state(const struct sctp *sctp);
-// Bytes of messages given to sctp_send and not yet acknowledged or given up.
+// Bytes of messages given to sctp_send and not yet acknowledged (cumulatively) or given up.
 size_t sctp_buffered(const struct sctp *sctp);
+// Of one stream: bytes given and not yet sent for the first time, as W3C's bufferedAmount counts.
+size_t sctp_stream_unsent(const struct sctp *sctp, uint16_t stream);
+// Ask for SCTP_STREAM_LOW when that number falls from above `low` to `low` or below.
+void sctp_stream_set_low(struct sctp *sctp, uint16_t stream, size_t low);
 
 struct sctp_stats {
     unsigned packets_sent, packets_received;
-    unsigned retransmissions; // chunks, as usrsctp counts them
+    unsigned retransmissions; // DATA chunks sent again
+    unsigned timers;          // timers that fired
+    unsigned queue_full;      // packets lost because the owner does not poll
     unsigned messages_sent, messages_received, messages_abandoned;
     nanotime connected_at; // TIME_NEVER: not yet
 };
