@@ -129,6 +129,7 @@ struct scenario_peer {
 struct scenario_channel {
     unsigned peer;                // who opens it: index of peers
     struct channel_config config; // negotiated channels are opened by both
+    unsigned count;               // so many with the same label; at least 1
 };
 
 struct scenario_signaling {
