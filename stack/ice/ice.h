@@ -8,6 +8,13 @@
 //     while (ice_agent_poll(agent, now, &output)) { ... }   // after each input, and when due
 //     wake = ice_agent_deadline(agent);                     // poll again by this time
 //
+// Commands (candidates, credentials, restart) may make something due: ask the deadline after them.
+//
+// The controlling agent nominates the valid pair with the highest priority: at once when no pair
+// still to be checked has a higher one and no candidate can come to give one (both sides said they
+// are done, or the pair joins two host candidates), else `nomination_wait` after the first valid
+// pair. A nomination whose check fails costs that pair only.
+//
 // A relay candidate is a base like any other: the agent sends "from" the relayed address, and its
 // owner passes that through the TURN client. Not here: which local addresses exist and gathering
 // (peer/), relay allocations (turn/), the candidate lines of SDP (sdp/).
@@ -33,6 +40,7 @@ struct ice_candidate {
     uint32_t priority;   // local: 0 lets the agent compute it (RFC 8445 5.1.2)
     uint16_t component;
     char foundation[ICE_FOUNDATION_MAX]; // local: empty lets the agent compute it (5.1.1.3)
+    struct ip server; // local reflexive and relayed: the server that gave it, where known (5.1.1.3)
 };
 
 enum ice_role { ICE_CONTROLLED, ICE_CONTROLLING };
@@ -43,7 +51,7 @@ enum ice_state {
     ICE_CHECKING,
     ICE_CONNECTED, // a pair is selected
     ICE_COMPLETED, // and no check is left to do, both sides said that they have no more candidates
-    ICE_DISCONNECTED, // consent checks of the selected pair went unanswered lately
+    ICE_DISCONNECTED, // a consent check of the selected pair got no answer for half an interval
     ICE_FAILED,       // no pair can work, or consent expired (RFC 7675 5.1)
     ICE_CLOSED,
 };
@@ -53,7 +61,7 @@ const char *ice_state_name(enum ice_state state);
 enum ice_failure {
     ICE_NOT_FAILED,
     ICE_NO_REMOTE_CANDIDATES, // patience ended (RFC 8863) with none to check
-    ICE_CHECKS_FAILED,        // every pair failed and patience ended
+    ICE_CHECKS_FAILED,        // every pair failed (lite: was not nominated) and patience ended
     ICE_CONSENT_EXPIRED,
 };
 const char *ice_failure_name(enum ice_failure failure);
@@ -67,11 +75,14 @@ enum ice_drop {
     ICE_BAD_USERNAME,
     ICE_BAD_INTEGRITY,
     ICE_UNKNOWN_TRANSACTION,
-    ICE_UNKNOWN_LOCAL, // arrived at an address that is no base of ours
-    ICE_ASYMMETRIC,    // RFC 8445 7.2.5.2.1: the response came from or to other addresses
-    ICE_NO_REMOTE_YET, // a response or indication before the peer's credentials are known
-    ICE_CHECKLIST_FULL,
-    ICE_UNEXPECTED, // a method or class that ICE does not use
+    ICE_UNKNOWN_LOCAL,     // arrived at an address that is no base of ours
+    ICE_ASYMMETRIC,        // RFC 8445 7.2.5.2.1: the response came from or to other addresses
+    ICE_NO_REMOTE_YET,     // a response or indication before the peer's credentials are known
+    ICE_CHECKLIST_FULL,    // no room for the candidate, pair or answer that it asks for
+    ICE_UNEXPECTED,        // a method or class that ICE does not use, or the agent is closed
+    ICE_UNKNOWN_ATTRIBUTE, // comprehension-required and unknown: a request was answered with 420
+    ICE_ERROR_RESPONSE,    // the peer refused a check, other than for its role
+    ICE_ROLE_CONFLICT,     // a request answered with 487
     ICE_DROPS,
 };
 const char *ice_drop_name(enum ice_drop drop);
@@ -103,7 +114,9 @@ struct ice_credentials {
 // Ours: drawn at _new, and anew by _restart.
 const struct ice_credentials *ice_agent_credentials(const struct ice_agent *agent);
 
-// Before checks can start. Setting different credentials later is the peer's ICE restart.
+// Before checks can start. Setting different credentials later is the peer's ICE restart: the agent
+// then restarts too, as by ice_agent_restart, so local candidates must be added again. (After an
+// ice_agent_restart of our own, this sets the peer's answer to it.)
 void ice_agent_set_remote(struct ice_agent *agent, nanotime now, struct bytes ufrag,
                           struct bytes pwd, bool lite);
 
@@ -115,7 +128,9 @@ const struct ice_candidate *ice_agent_add_local(struct ice_agent *agent, nanotim
 void ice_agent_local_done(struct ice_agent *agent, nanotime now); // gathering is over
 
 // Remote candidates may come before or after the local ones and the credentials. False: refused,
-// because the list is full; duplicates are taken and do nothing.
+// because the list is full. Duplicates do nothing, except that a peer-reflexive candidate learned
+// from a check takes the description that is now signalled; nor does what comes after
+// end-of-candidates (RFC 8838 14), or an address that nobody can be sent to.
 bool ice_agent_add_remote(struct ice_agent *agent, nanotime now,
                           const struct ice_candidate *candidate);
 void ice_agent_remote_done(struct ice_agent *agent,
@@ -124,8 +139,9 @@ void ice_agent_remote_done(struct ice_agent *agent,
 // The role may change until checks have started, e.g. when the peer turns out to be lite.
 void ice_agent_set_role(struct ice_agent *agent, nanotime now, enum ice_role role);
 
-// New credentials and an empty checklist; the selected pair keeps carrying data until the new one
-// is there (RFC 8445 9). Local candidates must be added again.
+// New credentials of ours, none of the peer's, and an empty checklist. The selected pair keeps
+// carrying data, under the old credentials, until a new one is nominated or its consent ends (RFC
+// 8445 9). Local candidates must be added again. The only way out of ICE_FAILED.
 void ice_agent_restart(struct ice_agent *agent, nanotime now);
 void ice_agent_close(struct ice_agent *agent, nanotime now); // revokes nothing, sends nothing
 
@@ -166,10 +182,10 @@ struct ice_stats {
     unsigned checks_received;
     unsigned responses_received;
     unsigned role_conflicts; // 487 sent or received
-    unsigned consent_checks; // requests on the selected pair once it was nominated
-    unsigned pairs;
-    nanotime first_valid_at; // TIME_NEVER: not yet
-    nanotime selected_at;    // nominated
+    unsigned consent_checks; // requests to keep the selected pair's consent
+    unsigned pairs;          // formed
+    nanotime first_valid_at; // in this session, since the last restart. TIME_NEVER: not yet
+    nanotime selected_at;    // nominated, likewise
     unsigned drops[ICE_DROPS];
 };
 struct ice_stats ice_agent_stats(const struct ice_agent *agent);
