@@ -67,6 +67,7 @@
 
 #include "base/arena.h"
 #include "base/err.h"
+#include "base/text.h"
 #include "simnet/firewall.h"
 #include "simnet/link.h"
 #include "simnet/nat.h"
@@ -76,6 +77,14 @@
 #define SCENARIO_DEPTH_MAX 24
 #define SCENARIO_NODES_MAX 200000 // after aliases are expanded
 #define SCENARIO_CELLS_MAX 4096
+#define SCENARIO_WORK_MAX 20000000 // nodes of the file times cells
+#define SCENARIO_LANS_MAX 16384
+#define SCENARIO_SERVERS_MAX 1024
+#define SCENARIO_PEERS_MAX 16384
+#define SCENARIO_CHAIN_MAX 8       // gateways from a LAN to the wan
+#define SCENARIO_CHANNELS_MAX 4096 // of a session, in the file
+#define SCENARIO_ACTIONS_MAX 65536
+#define SCENARIO_EXPECTS_MAX 16384
 
 #define SCENARIO_WAN (-1) // where an index of a LAN is expected
 
@@ -204,7 +213,8 @@ struct scenario {
     const char *name, *about;
     const char *cell; // "" without a matrix
     const char *id;
-    const char *const *covers; // NULL-ended
+    const char *const *covers;           // NULL-ended
+    const struct err_mark *covers_marks; // where each stands
     uint64_t seed;
     nanotime limit;
     nanotime cpu_limit, wall_limit;
@@ -226,10 +236,14 @@ struct scenario {
     const char *outcome_reason; // of the override
 };
 
+struct names; // names.h
+
 struct scenario_set {
     struct arena arena;
     const struct scenario **scenarios;
-    unsigned count;
+    unsigned count, max;
+    struct names *ids; // the set's own, like the next
+    struct text id_numbers;
 };
 
 // Load one file, all its cells, and add them to the set. False: `err` says what is wrong where.
