@@ -18,7 +18,9 @@ struct turn_client_config {
     const char *username; // copied
     const char *password;
     uint32_t lifetime_s; // asked for; 0 leaves it to the server (600 s)
-    bool channels;       // bind a channel for each peer that data is sent to; else Send indications
+    // Of the relayed address. IP_NONE: the family of `server`.
+    enum ip_family family;
+    bool channels; // bind a channel for each peer that data is sent to; else Send indications
     bool dont_fragment;
     struct rng rng;
     struct trace trace;
@@ -52,6 +54,8 @@ enum turn_drop {
     TURN_BAD_INTEGRITY,
     TURN_UNKNOWN_CHANNEL,
     TURN_NO_PERMISSION,
+    TURN_NO_ALLOCATION, // for a relayed address or from a client that has none
+    TURN_QUEUE_FULL,    // too many outputs wait to be polled
     TURN_DROPS,
 };
 const char *turn_drop_name(enum turn_drop drop);
@@ -64,7 +68,11 @@ void turn_client_allocate(struct turn_client *client, nanotime now);
 // Install a permission for the peer's IP address ahead of the first datagram (RFC 8656 9).
 void turn_client_permit(struct turn_client *client, nanotime now, const struct ip *peer);
 // Send to a peer through the relay. Without a permission one is asked for first, and the datagram
-// (one for each peer, the newest) waits for it. False: no allocation, or the datagram is too large.
+// (one for each peer, the newest) waits for it. False: no allocation, the server refused the
+// permission, the peer is of another address family, the datagram is larger than TURN_DATA_MAX, or
+// a table is full (TURN_CLIENT_PEERS_MAX peers, 256 outputs not yet polled).
+#define TURN_DATA_MAX 65440
+#define TURN_CLIENT_PEERS_MAX 128
 bool turn_client_send(struct turn_client *client, nanotime now, const struct addr *peer,
                       struct bytes bytes);
 // Give the allocation back: Refresh with LIFETIME 0.
@@ -97,24 +105,27 @@ struct turn_user {
     const char *password;
 };
 
+// Zero in any number below asks for the value in brackets.
+//
 // A server answers STUN Binding requests too (RFC 8656 3: a TURN server is a STUN server).
 struct turn_server_config {
     struct addr listen;
     struct addr other;  // RFC 5780 OTHER-ADDRESS of a STUN server with two addresses; none: no 5780
     struct ip relay_ip; // relayed addresses are on this IP
-    uint16_t relay_port_min, relay_port_max;
-    bool stun_only;    // no TURN methods: Binding alone
-    const char *realm; // copied, as are the users
+    uint16_t relay_port_min, relay_port_max; // [49152, 65535]
+    bool stun_only;                          // no TURN methods: Binding alone
+    const char *realm;                       // copied, as are the users
     const struct turn_user *users;
     unsigned users_count;
-    uint32_t lifetime_default_s, lifetime_max_s; // 600, 3600 (RFC 8656 3.2, 7.2)
-    uint32_t nonce_lifetime_s;                   // 3600; then 438
-    unsigned allocations_max;                    // in all: then 508
-    unsigned allocations_per_user_max;           // then 486
-    unsigned permissions_max, channels_max;      // of one allocation
-    bool allow_loopback_peers; // else such peers are refused with 403, as are link-local and
-                               // multicast
-    struct addr alternate;     // answer Allocate with 300 (Try Alternate) and this; none: do not
+    uint32_t lifetime_default_s, lifetime_max_s; // [600, 3600] (RFC 8656 3.2, 7.2)
+    uint32_t nonce_lifetime_s;                   // [3600]; then 438
+    unsigned allocations_max;                    // in all: then 508 [4096]
+    unsigned allocations_per_user_max;           // then 486 [no limit of its own]
+    unsigned permissions_max, channels_max;      // of one allocation: then 508 [256, 256]
+    // Loopback and IPv4-mapped IPv6 peers; else they are refused with 403, as link-local,
+    // multicast, broadcast and unspecified ones always are.
+    bool allow_loopback_peers;
+    struct addr alternate; // answer Allocate with 300 (Try Alternate) and this; none: do not
     struct rng rng;
     struct trace trace;
 };
@@ -128,6 +139,7 @@ enum turn_server_output_kind {
 struct turn_server_output {
     enum turn_server_output_kind kind;
     struct datagram datagram; // borrowed until the next call on the server
+    bool dont_fragment;       // TURN_SERVER_SEND to a peer: the client asked for the DF bit
     struct addr relay;
 };
 
