@@ -140,9 +140,9 @@ enum firewall_outcome firewall_check(struct firewall *firewall, nanotime now,
     for (uint32_t idle; (idle = table_idle(&firewall->flows, now, config->idle)) != 0;)
         table_remove(&firewall->flows, idle);
 
-    struct pair key = {*inside, *outside};
-    key.b.ip.family = (uint16_t)(key.b.ip.family | protocol << 8);
-    uint32_t flow = table_find(&firewall->flows, &key);
+    struct addr key = *outside;
+    key.ip.family = (uint16_t)(key.ip.family | protocol << 8);
+    uint32_t flow = table_find(&firewall->flows, inside, &key);
     if (flow && !firewall->inspects) {
         table_touch(&firewall->flows, flow, now);
         return FIREWALL_PASS;
@@ -160,6 +160,6 @@ enum firewall_outcome firewall_check(struct firewall *firewall, nanotime now,
         return FIREWALL_REFUSED;
     if (firewall->flows.count >= config->flows_max)
         return FIREWALL_FULL;
-    table_add(&firewall->flows, &key, now);
+    table_add(&firewall->flows, inside, &key, now);
     return FIREWALL_PASS;
 }

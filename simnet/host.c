@@ -47,30 +47,34 @@ static struct interface *interface_find(const struct host *host, const struct ip
     return NULL;
 }
 
+static bool has_socket(const struct host *host, const struct addr *addr)
+{
+    return table_find(&host->sockets, addr, &no_addr) != 0;
+}
+
 bool host_bind(struct host *host, const struct addr *addr)
 {
-    struct pair key = {.a = *addr};
-    if (addr->port == 0 || !interface_find(host, &addr->ip) || table_find(&host->sockets, &key))
+    if (addr->port == 0 || !interface_find(host, &addr->ip) || has_socket(host, addr))
         return false;
-    table_add(&host->sockets, &key, host->place.world->now);
+    table_add(&host->sockets, addr, &no_addr, host->place.world->now);
     return true;
 }
 
 void host_unbind(struct host *host, const struct addr *addr)
 {
-    uint32_t socket = table_find(&host->sockets, &(struct pair){.a = *addr});
+    uint32_t socket = table_find(&host->sockets, addr, &no_addr);
     if (socket)
         table_remove(&host->sockets, socket);
 }
 
 uint16_t host_free_port(struct host *host, const struct ip *ip)
 {
-    struct pair key = {.a = {.ip = *ip}};
+    struct addr addr = {.ip = *ip};
     uint32_t start = (uint32_t)rng_below(&host->rng, PORT_DYNAMIC_COUNT);
     for (uint32_t i = 0; i < PORT_DYNAMIC_COUNT; i++) {
-        key.a.port = (uint16_t)(PORT_DYNAMIC_MIN + (start + i) % PORT_DYNAMIC_COUNT);
-        if (!table_find(&host->sockets, &key))
-            return key.a.port;
+        addr.port = (uint16_t)(PORT_DYNAMIC_MIN + (start + i) % PORT_DYNAMIC_COUNT);
+        if (!has_socket(host, &addr))
+            return addr.port;
     }
     return 0;
 }
@@ -95,7 +99,7 @@ enum net_drop host_send(struct host *host, const struct addr *from, const struct
     world->counters.sent++;
     host->place.counters.sent++;
     struct interface *interface = interface_find(host, &from->ip);
-    if (!interface || !table_find(&host->sockets, &(struct pair){.a = *from}))
+    if (!interface || !has_socket(host, from))
         return refuse(host, from, to, bytes.len, NET_NO_SOCKET);
     if (to->ip.family != from->ip.family)
         return refuse(host, from, to, bytes.len, NET_NO_ROUTE);
@@ -119,7 +123,7 @@ bool host_receive(struct world *world, struct host *host, struct packet *packet)
     enum net_drop reason = NET_DELIVERED;
     if (!packet_is_valid(packet))
         reason = NET_BAD_PACKET;
-    else if (!table_find(&host->sockets, &(struct pair){.a = packet->to}))
+    else if (!has_socket(host, &packet->to))
         reason = NET_NO_SOCKET;
     if (reason != NET_DELIVERED) {
         world_drop(world, &host->place, packet, reason);

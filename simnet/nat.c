@@ -180,18 +180,20 @@ void nat_rebind(struct nat *nat, const struct ip *to)
 
 // ---------------------------------------------------------------------------------------- filters
 
-// The remote as a rule of this dependence sees it.
-static struct addr remote_key(enum nat_dependence dependence, const struct addr *remote)
+// The remote as a rule of this dependence sees it; `part` is room for it.
+static const struct addr *remote_key(enum nat_dependence dependence, const struct addr *remote,
+                                     struct addr *part)
 {
     switch (dependence) {
     case NAT_ENDPOINT_INDEPENDENT:
-        return (struct addr){0};
+        return &no_addr;
     case NAT_ADDRESS_DEPENDENT:
-        return (struct addr){.ip = remote->ip};
+        *part = (struct addr){.ip = remote->ip};
+        return part;
     case NAT_ADDRESS_AND_PORT_DEPENDENT:
         break;
     }
-    return *remote;
+    return remote;
 }
 
 static void filter_leave(struct nat *nat, uint32_t filter)
@@ -224,14 +226,15 @@ static void filter_remove(struct nat *nat, uint32_t filter)
     table_remove(&nat->filters, filter);
 }
 
-static uint32_t filter_add(struct nat *nat, nanotime now, const struct pair *key, uint32_t mapping)
+static uint32_t filter_add(struct nat *nat, nanotime now, uint32_t mapping,
+                           const struct addr *remote)
 {
     if (nat->filters.count >= nat->filters_max) {
         if (!nat->config.mappings_evict)
             return 0;
         filter_remove(nat, nat->filters.oldest);
     }
-    uint32_t filter = table_add(&nat->filters, key, now);
+    uint32_t filter = table_add(&nat->filters, &nat->mapping[mapping].external, remote, now);
     if (nat->filter_room < nat->filters.room) {
         nat->filter_room = nat->filters.room;
         nat->filter = mem_grow(nat->filter, nat->filter_room * sizeof *nat->filter);
@@ -245,12 +248,13 @@ static bool filter_open(struct nat *nat, nanotime now, uint32_t mapping,
                         enum nat_dependence dependence, const struct addr *remote)
 {
     struct mapping *opened = &nat->mapping[mapping];
-    struct pair key = {opened->external, remote_key(dependence, remote)};
+    struct addr part;
+    const struct addr *key = remote_key(dependence, remote, &part);
     uint32_t filter = opened->filter_last;
-    if (filter == 0 || !pair_equal(&table_at(&nat->filters, filter)->key, &key))
-        filter = table_find(&nat->filters, &key);
+    if (filter == 0 || !table_is_key(table_at(&nat->filters, filter), &opened->external, key))
+        filter = table_find(&nat->filters, &opened->external, key);
     if (filter == 0) {
-        filter = filter_add(nat, now, &key, mapping);
+        filter = filter_add(nat, now, mapping, key);
         if (filter == 0)
             return false;
     } else {
@@ -286,10 +290,9 @@ static bool filters_open(struct nat *nat, nanotime now, uint32_t mapping, const 
 static void external_join(struct nat *nat, nanotime now, uint32_t mapping)
 {
     struct mapping *joined = &nat->mapping[mapping];
-    struct pair key = {.a = joined->external};
-    uint32_t external = table_find(&nat->externals, &key);
+    uint32_t external = table_find(&nat->externals, &joined->external, &no_addr);
     if (external == 0)
-        external = table_add(&nat->externals, &key, now);
+        external = table_add(&nat->externals, &joined->external, &no_addr, now);
     joined->older = table_at(&nat->externals, external)->value;
     if (joined->older)
         nat->mapping[joined->older].newer = mapping;
@@ -305,7 +308,7 @@ static void external_leave(struct nat *nat, const struct mapping *left)
         nat->mapping[left->newer].older = left->older;
         return;
     }
-    uint32_t external = table_find(&nat->externals, &(struct pair){.a = left->external});
+    uint32_t external = table_find(&nat->externals, &left->external, &no_addr);
     table_at(&nat->externals, external)->value = left->older;
     if (left->older == 0) {
         table_remove(&nat->externals, external);
@@ -397,8 +400,8 @@ static bool external_choose(struct nat *nat, const struct addr *internal, struct
     return false;
 }
 
-static enum nat_outcome mapping_add(struct nat *nat, nanotime now, const struct pair *key,
-                                    uint32_t *out)
+static enum nat_outcome mapping_add(struct nat *nat, nanotime now, const struct addr *internal,
+                                    const struct addr *remote, uint32_t *out)
 {
     if (nat->mappings.count >= nat->config.mappings_max) {
         if (!nat->config.mappings_evict)
@@ -407,9 +410,9 @@ static enum nat_outcome mapping_add(struct nat *nat, nanotime now, const struct 
         nat->stats.evicted++;
     }
     struct mapping made = {0};
-    if (!external_choose(nat, &key->a, &made))
+    if (!external_choose(nat, internal, &made))
         return NAT_NO_PORT;
-    uint32_t mapping = table_add(&nat->mappings, key, now);
+    uint32_t mapping = table_add(&nat->mappings, internal, remote, now);
     if (nat->mapping_room < nat->mappings.room) {
         nat->mapping_room = nat->mappings.room;
         nat->mapping = mem_grow(nat->mapping, nat->mapping_room * sizeof *nat->mapping);
@@ -427,10 +430,11 @@ static enum nat_outcome map_out(struct nat *nat, nanotime now, struct addr *src,
                                 const struct addr *dst)
 {
     // RFC 4787 4.1: which packets from X:x use the same mapping.
-    struct pair key = {*src, remote_key(nat->config.mapping, dst)};
-    uint32_t mapping = table_find(&nat->mappings, &key);
+    struct addr part;
+    const struct addr *remote = remote_key(nat->config.mapping, dst, &part);
+    uint32_t mapping = table_find(&nat->mappings, src, remote);
     if (mapping == 0) {
-        enum nat_outcome outcome = mapping_add(nat, now, &key, &mapping);
+        enum nat_outcome outcome = mapping_add(nat, now, src, remote, &mapping);
         if (outcome != NAT_PASS)
             return outcome;
     } else if (nat->config.refresh_out) { // RFC 4787 4.3 REQ-6
@@ -448,13 +452,13 @@ static uint32_t find_in(const struct nat *nat, const struct addr *src, const str
 {
     *filter = 0;
     if (nat->config.filtering == NAT_ADDRESS_AND_PORT_DEPENDENT || is_overloading(nat))
-        *filter = table_find(&nat->filters, &(struct pair){*dst, *src});
+        *filter = table_find(&nat->filters, dst, src);
     if (*filter == 0 && nat->config.filtering == NAT_ADDRESS_DEPENDENT)
-        *filter = table_find(&nat->filters, &(struct pair){*dst, {.ip = src->ip}});
+        *filter = table_find(&nat->filters, dst, &(struct addr){.ip = src->ip});
     if (*filter != 0)
         return table_at(&nat->filters, *filter)->value;
 
-    uint32_t external = table_find(&nat->externals, &(struct pair){.a = *dst});
+    uint32_t external = table_find(&nat->externals, dst, &no_addr);
     *why = external ? NAT_FILTERED : NAT_NO_MAPPING;
     if (external && nat->config.filtering == NAT_ENDPOINT_INDEPENDENT)
         return table_at(&nat->externals, external)->value;
@@ -473,7 +477,7 @@ static enum nat_outcome map_in(struct nat *nat, nanotime now, const struct addr 
         if (filter)
             table_touch(&nat->filters, filter, now);
     }
-    *dst = table_at(&nat->mappings, mapping)->key.a;
+    *dst = table_at(&nat->mappings, mapping)->a;
     return NAT_PASS;
 }
 

@@ -226,11 +226,11 @@ void packet_ttl_decrement(struct packet *packet)
         packet->at[V6_HOP_LIMIT]--; // RFC 8200 3: no checksum covers it
         return;
     }
-    uint16_t before = load(packet->at + V4_TTL);
-    packet->at[V4_TTL]--;
-    uint64_t change = (uint64_t)(uint16_t)~before + load(packet->at + V4_TTL);
+    static const uint8_t first[2] = {1, 0};
+    uint16_t before = load(packet->at + V4_TTL), after = (uint16_t)(before - load(first));
+    store(packet->at + V4_TTL, after); // as a word: the checksum reads it again at once
     uint8_t *checksum = packet->at + V4_CHECKSUM;
-    store(checksum, checksum_update(load(checksum), change));
+    store(checksum, checksum_update(load(checksum), (uint64_t)(uint16_t)~before + after));
 }
 
 static void rewrite(struct packet *packet, size_t ip_at, size_t port_at, const struct addr *addr)

@@ -14,29 +14,29 @@ static struct ip ip_masked(struct ip ip, unsigned bits)
     return ip;
 }
 
-static struct pair route_key(const struct ip *ip, unsigned bits)
+static struct addr route_key(const struct ip *ip, unsigned bits)
 {
-    return (struct pair){.a = {ip_masked(*ip, bits), (uint16_t)bits}};
+    return (struct addr){ip_masked(*ip, bits), (uint16_t)bits};
 }
 
-static struct pair address_key(const struct ip *ip)
+static struct addr address_key(const struct ip *ip)
 {
-    return (struct pair){.a = {*ip, (uint16_t)(ip_len(ip) * 8)}};
+    return (struct addr){*ip, (uint16_t)(ip_len(ip) * 8)};
 }
 
 bool segment_has(const struct segment *segment, const struct ip *ip)
 {
-    struct pair key = address_key(ip);
-    return table_find(&segment->routes, &key) != 0;
+    struct addr key = address_key(ip);
+    return table_find(&segment->routes, &key, &no_addr) != 0;
 }
 
 void segment_route(struct segment *segment, const struct ip *ip, unsigned bits,
                    struct interface *interface, nanotime now)
 {
-    struct pair key = route_key(ip, bits);
-    uint32_t route = table_find(&segment->routes, &key);
+    struct addr key = route_key(ip, bits);
+    uint32_t route = table_find(&segment->routes, &key, &no_addr);
     if (route == 0)
-        route = table_add(&segment->routes, &key, now);
+        route = table_add(&segment->routes, &key, &no_addr, now);
     table_at(&segment->routes, route)->value = interface->number;
 
     if (bits == ip_len(ip) * 8)
@@ -54,19 +54,19 @@ void segment_route(struct segment *segment, const struct ip *ip, unsigned bits,
 
 void segment_unroute(struct segment *segment, const struct ip *ip)
 {
-    struct pair key = address_key(ip);
-    table_remove(&segment->routes, table_find(&segment->routes, &key));
+    struct addr key = address_key(ip);
+    table_remove(&segment->routes, table_find(&segment->routes, &key, &no_addr));
 }
 
 // RFC 1812 5.2.4.3: the longest prefix that matches, else the default route. 0: none.
 static uint32_t route_find(const struct segment *segment, const struct ip *to)
 {
-    struct pair key = address_key(to);
-    uint32_t route = table_find(&segment->routes, &key);
+    struct addr key = address_key(to);
+    uint32_t route = table_find(&segment->routes, &key, &no_addr);
     const uint8_t *lengths = segment->route_bits[family_index(to)];
     for (unsigned i = 0; route == 0 && i < segment->route_bits_count[family_index(to)]; i++) {
         key = route_key(to, lengths[i]);
-        route = table_find(&segment->routes, &key);
+        route = table_find(&segment->routes, &key, &no_addr);
     }
     return route ? table_at(&segment->routes, route)->value : 0;
 }

@@ -7,18 +7,15 @@
 
 #define SLOTS_FIRST 16u
 
-static_assert(sizeof(struct pair) == 40, "keys are compared and hashed as five words");
+const struct addr no_addr = {0};
 
 // Multiply each word by its own odd constant and fold: the products do not wait for each other.
-static uint32_t pair_hash(const struct pair *key)
+static uint32_t key_hash(const struct addr *a, const struct addr *b)
 {
-    uint64_t v[5];
-    memcpy(v, key, sizeof v);
-    uint64_t h = (v[0] + 0x9e3779b97f4a7c15u) * 0xd6e8feb86659fd93u +
-                 (v[1] + 0x632be59bd9b4e019u) * 0xc2b2ae3d27d4eb4fu +
-                 (v[2] + 0x165667b19e3779f9u) * 0x9fb21c651e98df25u +
-                 (v[3] + 0x27d4eb2f165667c5u) * 0xff51afd7ed558ccdu +
-                 (v[4] + 0x85ebca77c2b2ae63u) * 0xc4ceb9fe1a85ec53u;
+    struct addr_words v = addr_words(a), w = addr_words(b);
+    uint64_t h = v.high * 0x9e3779b97f4a7c15u + v.low * 0xc2b2ae3d27d4eb4fu +
+                 v.rest * 0x9fb21c651e98df25u + w.high * 0xff51afd7ed558ccdu +
+                 w.low * 0xc4ceb9fe1a85ec53u + w.rest * 0x632be59bd9b4e019u;
     h ^= h >> 32;
     h *= 0xd6e8feb86659fd93u;
     return (uint32_t)(h >> 32);
@@ -43,14 +40,14 @@ void table_clear(struct table *table)
     *table = table_new();
 }
 
-uint32_t table_find(const struct table *table, const struct pair *key)
+uint32_t table_find(const struct table *table, const struct addr *a, const struct addr *b)
 {
-    uint32_t hash = pair_hash(key);
+    uint32_t hash = key_hash(a, b);
     for (uint32_t at = hash & table->mask;; at = (at + 1) & table->mask) {
         const struct table_slot *slot = &table->slots[at];
         if (slot->entry == 0)
             return 0;
-        if (slot->hash == hash && pair_equal(&table->entries[slot->entry].key, key))
+        if (slot->hash == hash && table_is_key(&table->entries[slot->entry], a, b))
             return slot->entry;
     }
 }
@@ -131,14 +128,14 @@ static uint32_t entry_new(struct table *table)
     return table->count + 1; // without free ones, the numbers up to `count` are taken
 }
 
-uint32_t table_add(struct table *table, const struct pair *key, nanotime now)
+uint32_t table_add(struct table *table, const struct addr *a, const struct addr *b, nanotime now)
 {
     if (table->count * 2 > table->mask)
         slots_grow(table);
     uint32_t entry = entry_new(table);
     table->count++;
     table->entries[entry] =
-        (struct table_entry){.key = *key, .hash = pair_hash(key), .touched = now};
+        (struct table_entry){.a = *a, .b = *b, .hash = key_hash(a, b), .touched = now};
     slot_put(table, (struct table_slot){table->entries[entry].hash, entry});
     order_join(table, entry);
     return entry;

@@ -10,12 +10,8 @@
 #include "base/addr.h"
 #include "base/clock.h"
 
-struct pair {
-    struct addr a, b; // `b` is all zero where one address is the key
-};
-
 struct table_entry {
-    struct pair key;
+    struct addr a, b; // the key
     uint32_t hash;
     uint32_t older, newer; // neighbours by last use; `newer` links the free ones
     uint32_t value;        // the user's
@@ -37,14 +33,16 @@ struct table {
     uint32_t oldest, newest;
 };
 
+extern const struct addr no_addr; // the second address where one is the key
+
 struct table table_new(void);
 void table_free(struct table *table);
 void table_clear(struct table *table);
 
 // 0: not there.
-uint32_t table_find(const struct table *table, const struct pair *key);
-// `key` must not be there. Entries may move: keep numbers, not pointers.
-uint32_t table_add(struct table *table, const struct pair *key, nanotime now);
+uint32_t table_find(const struct table *table, const struct addr *a, const struct addr *b);
+// (a, b) must not be there. Entries may move: keep numbers, not pointers.
+uint32_t table_add(struct table *table, const struct addr *a, const struct addr *b, nanotime now);
 void table_remove(struct table *table, uint32_t entry);
 // It was used now: the newest. `now` never goes back.
 void table_touch(struct table *table, uint32_t entry, nanotime now);
@@ -61,12 +59,28 @@ static inline uint32_t table_idle(const struct table *table, nanotime now, nanot
     return oldest && now - table->entries[oldest].touched >= span ? oldest : 0;
 }
 
-static inline bool pair_equal(const struct pair *x, const struct pair *y)
+// An address as three words. Read by parts that no write has straddled: these are often addresses
+// just put together, and the processor would wait for such a write to reach its cache.
+struct addr_words {
+    uint64_t high, low, rest;
+};
+
+static inline struct addr_words addr_words(const struct addr *addr)
 {
-    uint64_t v[5], w[5];
-    memcpy(v, x, sizeof v);
-    memcpy(w, y, sizeof w);
-    return ((v[0] ^ w[0]) | (v[1] ^ w[1]) | (v[2] ^ w[2]) | (v[3] ^ w[3]) | (v[4] ^ w[4])) == 0;
+    struct addr_words words;
+    memcpy(&words.high, addr->ip.at, 8);
+    memcpy(&words.low, addr->ip.at + 8, 8);
+    words.rest = (uint64_t)addr->ip.family << 16 | addr->port;
+    return words;
+}
+
+static inline bool table_is_key(const struct table_entry *entry, const struct addr *a,
+                                const struct addr *b)
+{
+    struct addr_words v = addr_words(&entry->a), w = addr_words(a);
+    struct addr_words x = addr_words(&entry->b), y = addr_words(b);
+    return ((v.high ^ w.high) | (v.low ^ w.low) | (v.rest ^ w.rest) | (x.high ^ y.high) |
+            (x.low ^ y.low) | (x.rest ^ y.rest)) == 0;
 }
 
 #endif
