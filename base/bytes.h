@@ -92,7 +92,7 @@ static inline uint8_t read_u8(struct reader *r)
 static inline uint16_t read_u16(struct reader *r)
 {
     struct bytes b = read_bytes(r, 2);
-    return b.len ? (uint16_t)(b.at[0] << 8 | b.at[1]) : 0;
+    return b.len ? (uint16_t)((unsigned)b.at[0] << 8 | b.at[1]) : 0;
 }
 
 static inline uint32_t read_u32(struct reader *r)

@@ -1,4 +1,4 @@
-#define _GNU_SOURCE // ppoll
+#define _GNU_SOURCE // ppoll, signalfd
 #include "scenarios/workers.h"
 
 #include "base/arena.h"
@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -31,16 +32,10 @@ struct pool {
     uint32_t next; // the first task that nobody has got
     bool stopped;  // hand out no more
     unsigned idle_deaths;
+    int signals;      // SIGINT and SIGTERM are read from here
+    bool interrupted; // one was
     struct err *err;
 };
-
-static volatile sig_atomic_t interrupted;
-
-static void on_signal(int number)
-{
-    (void)number;
-    interrupted = 1;
-}
 
 // ------------------------------------------------------------------------------- life and death
 
@@ -231,31 +226,33 @@ static uint32_t pool_oldest(const struct pool *pool, nanotime *deadline)
 }
 
 // Wait for a message, a death, a limit, a signal or the next tick; then take what came.
-static bool pool_wait(struct pool *pool, nanotime deadline, const sigset_t *mask)
+static bool pool_wait(struct pool *pool, nanotime deadline)
 {
-    struct pollfd fds[WORKERS_MAX];
+    struct pollfd fds[WORKERS_MAX + 1];
     for (unsigned i = 0; i < pool->jobs; i++)
         fds[i] = (struct pollfd){.fd = pool->workers[i].pid ? pool->workers[i].fd : -1,
                                  .events = POLLIN};
+    fds[pool->jobs] = (struct pollfd){.fd = pool->signals, .events = POLLIN};
     nanotime now = clock_real();
     nanotime span = deadline > now ? time_min(deadline - now, TICK) : 0;
     struct timespec wait = {.tv_sec = span / TIME_S, .tv_nsec = span % TIME_S};
-    int ready = ppoll(fds, pool->jobs, &wait, mask);
+    int ready = ppoll(fds, pool->jobs + 1, &wait, NULL);
     if (ready < 0 && errno != EINTR)
         return err_set(pool->err, "cannot wait for the workers: %s", strerror(errno));
     for (unsigned i = 0; ready > 0 && i < pool->jobs; i++) {
         if (fds[i].revents && !worker_read(pool, &pool->workers[i]))
             return false;
     }
+    pool->interrupted = ready > 0 && fds[pool->jobs].revents;
     pool_enforce_wall(pool, clock_real());
     return true;
 }
 
-static enum workers_result pool_run(struct pool *pool, const sigset_t *mask)
+static enum workers_result pool_run(struct pool *pool)
 {
     nanotime ticked = clock_real();
     for (;;) {
-        if (interrupted)
+        if (pool->interrupted)
             return WORKERS_STOPPED;
         if (!pool_hand_out(pool))
             return WORKERS_ERROR;
@@ -263,7 +260,7 @@ static enum workers_result pool_run(struct pool *pool, const sigset_t *mask)
         uint32_t oldest = pool_oldest(pool, &deadline);
         if (oldest == NO_TASK && !work_left(pool))
             return WORKERS_ALL_DONE;
-        if (!pool_wait(pool, deadline, mask))
+        if (!pool_wait(pool, deadline))
             return WORKERS_ERROR;
         if (pool->config->tick && oldest != NO_TASK && clock_real() - ticked >= TICK) {
             ticked = clock_real();
@@ -279,26 +276,30 @@ enum workers_result workers_run(const struct workers_config *config, struct err 
     struct pool pool = {.config = config, .jobs = jobs, .err = err};
     pool.workers = mem_zero(jobs, sizeof *pool.workers);
 
-    // Signals arrive only while the pool waits: none is missed between a look and a wait.
-    sigset_t blocked, before;
-    struct sigaction action = {.sa_handler = on_signal}, old_int, old_term;
-    sigemptyset(&blocked);
-    sigaddset(&blocked, SIGINT);
-    sigaddset(&blocked, SIGTERM);
-    sigprocmask(SIG_BLOCK, &blocked, &before);
-    sigaction(SIGINT, &action, &old_int);
-    sigaction(SIGTERM, &action, &old_term);
-    interrupted = 0;
-
-    enum workers_result result = pool_run(&pool, &before);
+    // Read like everything else, so that a signal comes between two steps, never within one.
+    sigset_t stops, before;
+    sigemptyset(&stops);
+    sigaddset(&stops, SIGINT);
+    sigaddset(&stops, SIGTERM);
+    sigprocmask(SIG_BLOCK, &stops, &before);
+    pool.signals = signalfd(-1, &stops, SFD_CLOEXEC | SFD_NONBLOCK);
+    enum workers_result result = WORKERS_ERROR;
+    if (pool.signals < 0)
+        err_set(err, "cannot watch for signals: %s", strerror(errno));
+    else
+        result = pool_run(&pool);
 
     for (unsigned i = 0; i < jobs; i++) {
         if (pool.workers[i].pid)
             worker_reap(&pool.workers[i]);
     }
     free(pool.workers);
-    sigaction(SIGINT, &old_int, NULL);
-    sigaction(SIGTERM, &old_term, NULL);
+    if (pool.signals >= 0) {
+        struct signalfd_siginfo taken; // those that were acted on are not delivered again
+        while (read(pool.signals, &taken, sizeof taken) > 0)
+            continue;
+        close(pool.signals);
+    }
     sigprocmask(SIG_SETMASK, &before, NULL);
     return result;
 }
