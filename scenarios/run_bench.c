@@ -1,0 +1,179 @@
+// How fast whole runs are: one core, one process, the same scenarios that a user would write.
+//
+// Prints "name<TAB>value<TAB>unit" lines; medians of RUNS_TAKEN measurements. The rival's figures
+// that these are held against are named in ci/bench.
+#include "scenarios/run.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define RUNS_TAKEN 5
+
+static const char ice_only[] =
+    "name: ICE-only connect, port-restricted on both sides\n"
+    "network:\n"
+    "  wan: {delay: 25ms}\n"
+    "  lans:\n"
+    "    home: {gateway: {nat: port-restricted}}\n"
+    "    office: {gateway: {nat: port-restricted}}\n"
+    "servers: {stun: {at: wan}}\n"
+    "peers:\n"
+    "  alice: {at: home, ice-servers: [stun]}\n"
+    "  bob: {at: office, ice-servers: [stun]}\n"
+    "session: {offerer: alice, ice-only: true}\n"
+    "expect: [alice.ice.state == connected within 5s, bob.ice.state == connected within 5s]\n";
+
+static const char data_channel[] =
+    "name: data channel, port-restricted on both sides, one message each way\n"
+    "network:\n"
+    "  wan: {delay: 25ms}\n"
+    "  lans:\n"
+    "    home: {gateway: {nat: port-restricted}}\n"
+    "    office: {gateway: {nat: port-restricted}}\n"
+    "servers: {stun: {at: wan}}\n"
+    "peers:\n"
+    "  alice: {at: home, ice-servers: [stun]}\n"
+    "  bob: {at: office, ice-servers: [stun]}\n"
+    "session: {offerer: alice, data: [{label: chat}]}\n"
+    "timeline:\n"
+    "  - {at: 0s, send: {from: alice, channel: chat, messages: 1, size: 100}}\n"
+    "  - {at: 0s, send: {from: bob, channel: chat, messages: 1, size: 100}}\n"
+    "expect: [alice.chat.received == 1 within 5s, bob.chat.received == 1 within 5s]\n";
+
+static void die(const char *text)
+{
+    fprintf(stderr, "run_bench: %s\n", text);
+    exit(2);
+}
+
+static const struct scenario *load(struct scenario_set *set, const char *text)
+{
+    struct err err = {0};
+    if (!scenario_load_text(set, "bench.yaml", bytes_text(text), &err))
+        die(err.text);
+    return set->scenarios[set->count - 1];
+}
+
+// One run, which must pass: a bench of failures would measure nothing.
+static void run_once(const struct scenario *scenario, uint64_t seed, bool capture)
+{
+    struct run_options options = {.seed = seed, .capture = capture, .live_fd = -1};
+    struct run *run = run_new(scenario, &options);
+    struct result result;
+    run_go(run);
+    run_result(run, &result);
+    if (result.verdict != VERDICT_PASSED)
+        die(result.why);
+    run_free(run);
+}
+
+static int compare_doubles(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double median(double *values)
+{
+    qsort(values, RUNS_TAKEN, sizeof *values, compare_doubles);
+    return values[RUNS_TAKEN / 2];
+}
+
+static void bench_rate(const char *name, const char *text, unsigned runs, bool capture)
+{
+    struct scenario_set set = {0};
+    const struct scenario *scenario = load(&set, text);
+    double rates[RUNS_TAKEN];
+    for (unsigned i = 0; i < runs / 4; i++)
+        run_once(scenario, 1 + i, capture);
+    for (int taken = 0; taken < RUNS_TAKEN; taken++) {
+        nanotime start = clock_real();
+        for (unsigned i = 0; i < runs; i++)
+            run_once(scenario, 1 + i, capture);
+        rates[taken] = runs * 1e9 / (double)(clock_real() - start);
+    }
+    printf("%s\t%.0f\truns/s\n", name, median(rates));
+    scenario_set_free(&set);
+}
+
+static void many_pairs(struct text *to, unsigned pairs)
+{
+    text_put(to, "name: many peers in one world\nlimit: 20s\nnetwork:\n  wan: {delay: 25ms}\n"
+                 "  lans:\n");
+    for (unsigned i = 0; i < 2 * pairs; i++)
+        text_printf(to, "    lan%u: {gateway: {nat: port-restricted}}\n", i);
+    text_put(to, "servers: {stun: {at: wan}}\npeers:\n");
+    for (unsigned i = 0; i < 2 * pairs; i++)
+        text_printf(to, "  peer%u: {at: lan%u, ice-servers: [stun]}\n", i, i);
+    text_put(to, "sessions:\n");
+    for (unsigned i = 0; i < pairs; i++)
+        text_printf(to, "  - {offerer: peer%u, answerer: peer%u, at: %ums, data: [{label: c}]}\n",
+                    2 * i, 2 * i + 1, i);
+    text_printf(to, "expect: [peers-connected == %u at 15s]\n", 2 * pairs);
+}
+
+static long resident_kib(void)
+{
+    long pages = 0, ignored;
+    FILE *file = fopen("/proc/self/statm", "r");
+    if (!file || fscanf(file, "%ld %ld", &ignored, &pages) != 2)
+        die("cannot read /proc/self/statm");
+    fclose(file);
+    return pages * (sysconf(_SC_PAGESIZE) / 1024);
+}
+
+// In a process of its own, so that memory is that of this world alone.
+static void bench_world(unsigned peers)
+{
+    fflush(stdout);
+    pid_t child = fork();
+    if (child < 0)
+        die("cannot fork");
+    if (child > 0) {
+        int status;
+        waitpid(child, &status, 0);
+        if (status != 0)
+            die("a world of many peers did not connect");
+        return;
+    }
+    struct text text = {0};
+    struct scenario_set set = {0};
+    struct run_options options = {.live_fd = -1};
+    struct result result;
+    many_pairs(&text, peers / 2);
+    const struct scenario *scenario = load(&set, text.at);
+    run_once(load(&set, data_channel), 1, false); // libraries warm
+    long before = resident_kib();
+    nanotime start = clock_cpu();
+    struct run *run = run_new(scenario, &options);
+    run_go(run);
+    nanotime cpu = clock_cpu() - start;
+    long after = resident_kib();
+    run_result(run, &result);
+    if (result.verdict != VERDICT_PASSED)
+        die(result.why);
+    printf("world_%u_peers_cpu_per_peer\t%.3f\tms\n", peers, (double)cpu / 1e6 / peers);
+    printf("world_%u_peers_memory_per_peer\t%.1f\tKiB\n", peers,
+           (double)(after - before) / (double)peers);
+    run_free(run);
+    scenario_set_free(&set);
+    text_free(&text);
+    fflush(stdout);
+    _exit(0);
+}
+
+int main(void)
+{
+    struct err err = {0};
+    if (!run_library_init(&err))
+        die(err.text);
+    bench_rate("ice_only_connect", ice_only, 4000, false);
+    bench_rate("data_channel_connect_with_capture", data_channel, 200, true);
+    for (unsigned peers = 2; peers <= 2000; peers = peers == 2 ? 20 : peers * 10)
+        bench_world(peers);
+    bench_world(1000);
+    run_library_fini();
+    return 0;
+}
