@@ -59,6 +59,7 @@ enum channel_drop {
     CHANNEL_ALREADY_OPEN,
     CHANNEL_NOT_OPEN, // data on a stream without a channel
     CHANNEL_UNKNOWN_PPID,
+    CHANNEL_LABEL_TOO_LONG, // or its protocol: more than CHANNEL_LABEL_MAX - 1 bytes
     CHANNEL_TABLE_FULL,
     CHANNEL_DROPS,
 };
@@ -68,10 +69,12 @@ void channels_input(struct channels *channels, nanotime now, struct bytes packet
 bool channels_poll(struct channels *channels, nanotime now, struct channels_output *out);
 nanotime channels_deadline(const struct channels *channels);
 
-// A handle that stays good until channels_free, or -1 when the table or the ids are used up, or the
-// id is taken. May be called before the association is up.
+// A handle that stays good until channels_free, or -1 when the table or the ids are used up, the id
+// is taken or of the peer's parity, or a text is too long. May be called before the association is
+// up.
 int channel_open(struct channels *channels, nanotime now, const struct channel_config *config);
-// WOULD_BLOCK means that the buffer is full: try again after CHANNELS_BUFFERED_LOW.
+// Also while CHANNEL_CONNECTING, once the association is up (RFC 8832 6). WOULD_BLOCK means that
+// the buffer of the association is full: try again after this channel's CHANNELS_BUFFERED_LOW.
 enum sctp_send_result channel_send(struct channels *channels, nanotime now, unsigned channel,
                                    struct bytes message, bool text);
 void channel_close(struct channels *channels, nanotime now, unsigned channel);
@@ -79,6 +82,7 @@ void channel_close(struct channels *channels, nanotime now, unsigned channel);
 enum channel_state channel_state(const struct channels *channels, unsigned channel);
 const struct channel_config *channel_config(const struct channels *channels, unsigned channel);
 uint16_t channel_id(const struct channels *channels, unsigned channel);
+// Bytes not yet sent for the first time (W3C's bufferedAmount), a DCEP message among them.
 size_t channel_buffered(const struct channels *channels, unsigned channel);
 void channel_set_buffered_low(struct channels *channels, unsigned channel, size_t threshold);
 

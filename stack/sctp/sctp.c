@@ -283,8 +283,6 @@ static void note(struct sctp *sctp, const union sctp_notification *note)
 
 static void partial_add(struct sctp *sctp, const uint8_t *data, size_t len)
 {
-    if (sctp->partial.len + len > sctp->config.max_receive_size)
-        return;
     if (sctp->partial.len + len > sctp->partial.max) {
         size_t max = sctp->partial.max ? sctp->partial.max : QUEUE_KEEP;
         while (max < sctp->partial.len + len)
@@ -575,7 +573,8 @@ enum sctp_send_result sctp_send(struct sctp *sctp, nanotime now, const struct sc
     enum sctp_send_result result = SCTP_SENT;
     struct libenv env;
     struct sctp_timers *before = enter(sctp, now, &env);
-    if (buffered && buffered + message->bytes.len > sctp->config.send_buffer) {
+    if (buffered && buffered + message->bytes.len > sctp->config.send_buffer &&
+        !delivery.beyond_buffer) {
         result = SCTP_WOULD_BLOCK;
     } else if (!there) {
         waiting_add(sctp, message, delivery, false);
@@ -672,6 +671,11 @@ nanotime sctp_deadline(const struct sctp *sctp)
 enum sctp_state sctp_state(const struct sctp *sctp)
 {
     return sctp->state;
+}
+
+unsigned sctp_streams_out(const struct sctp *sctp)
+{
+    return sctp->streams_out;
 }
 
 size_t sctp_buffered(const struct sctp *sctp)

@@ -40,7 +40,8 @@ enum sctp_reliability { SCTP_RELIABLE, SCTP_MAX_RETRANSMITS, SCTP_MAX_LIFETIME }
 struct sctp_delivery {
     bool unordered;
     enum sctp_reliability reliability;
-    uint32_t limit; // retransmissions, or milliseconds
+    uint32_t limit;     // retransmissions, or milliseconds
+    bool beyond_buffer; // never refused for a full buffer: DCEP
 };
 
 struct sctp_message {
@@ -94,6 +95,7 @@ enum sctp_send_result sctp_send(struct sctp *sctp, nanotime now, const struct sc
 bool sctp_reset_stream(struct sctp *sctp, nanotime now, uint16_t stream);
 
 enum sctp_state sctp_state(const struct sctp *sctp);
+unsigned sctp_streams_out(const struct sctp *sctp); // what we may send on now
 // Bytes of messages given to sctp_send and not yet acknowledged (cumulatively) or given up.
 size_t sctp_buffered(const struct sctp *sctp);
 // Of one stream: bytes given and not yet sent for the first time, as W3C's bufferedAmount counts.
