@@ -1,0 +1,141 @@
+// What the files of this peer share. peerconnection.c drives; peer_signaling.c does descriptions
+// and candidates; peer_data.c does DTLS and data channels; peer_state.c derives states and
+// statistics.
+#ifndef STACK_PEER_PEER_PRIV_H
+#define STACK_PEER_PEER_PRIV_H
+
+#include "stack/peer/gather.h"
+#include "stack/peer/peer.h"
+#include "stack/sdp/sdp.h"
+
+#define PEER_LOCAL_CANDIDATES_MAX 64
+#define PEER_PENDING_MAX 64        // candidates before their description
+#define PEER_PENDING_LINE_MAX 1024 // bytes of each
+#define PEER_EARLY_MAX 4           // datagrams of DTLS before there is an association
+#define PEER_AUTHENTICATED_MAX 16  // remote addresses that passed a check
+#define PEER_EARLY_CHANNELS_MAX 1024
+
+// The way down: each step when the one before has nothing more to say.
+enum peer_closing { PEER_OPEN, PEER_CLOSING_CHANNELS, PEER_CLOSING_DTLS, PEER_CLOSING_RELAYS };
+
+struct peer_pair {
+    struct addr local, remote;
+};
+
+struct peer_early_channel {
+    struct channel_config config;
+    uint8_t *text; // owns the label and the protocol
+    size_t low;
+    int handle;  // of `channels`; -1: not yet, or refused
+    bool closed; // before it could be opened
+};
+
+struct peer {
+    struct peer_config config;
+    char *secrets; // owns the strings of config.servers and config.name
+    struct trace trace;
+    struct rng rng;
+    struct ice_agent *ice;
+    struct gather gather;
+    enum peer_closing closing;
+    bool changed;        // PEER_CHANGED is due
+    nanotime release_at; // when relays that the nominated pair does not use go back
+
+    // Our candidates of this generation, as ICE completed them.
+    struct ice_candidate *locals;
+    unsigned locals_count, locals_max;
+    unsigned locals_told; // in a description, or trickled
+    bool gathered;        // no more of them
+    bool end_told;
+    bool trickle; // false too when the other side cannot
+
+    // Signaling.
+    bool gathering_started, describe_due, answer_due;
+    bool described;                     // a description of this generation went out
+    bool restarting;                    // we offered an ICE restart, not answered yet
+    struct text description, candidate; // what the last output borrows
+    struct text offered;                // our last offer
+    struct text accepted;               // the last description taken
+    bool accepted_answer, has_accepted;
+    uint64_t session_id, session_version;
+    uint64_t remote_session_id, remote_session_version;
+    struct bytes remote_ufrag, remote_pwd; // in `accepted`
+    struct {
+        struct text lines; // each ends in a line feed
+        unsigned count;
+        bool end;
+    } pending;
+    char error[200];
+
+    // Data.
+    struct dtls *dtls;
+    struct channels *channels;
+    struct rng dtls_rng, sctp_rng;
+    bool dtls_started, channels_down;
+    struct dtls_fingerprint remote_fingerprint;
+    struct peer_early_channel *early_channels; // opened before `channels` was there
+    unsigned early_channels_count, early_channels_max;
+    unsigned early_refused; // of them, by `channels`
+    unsigned early_closed;  // none before it is still to be told as closed
+    struct {
+        uint8_t *at; // PEER_EARLY_MAX times the MTU, once needed
+        size_t lens[PEER_EARLY_MAX];
+        unsigned count;
+    } early;
+    struct peer_pair authenticated[PEER_AUTHENTICATED_MAX];
+    unsigned authenticated_next;
+
+    struct peer_stats stats; // counters and times; the rest is filled in when asked for
+};
+
+// What a part had to say.
+enum peer_step {
+    PEER_IDLE,
+    PEER_WORKED, // nothing for the caller yet, but something moved: go round again
+    PEER_OUTPUT,
+};
+
+static inline size_t peer_mtu(const struct peer *p)
+{
+    return p->config.mtu ? p->config.mtu : 1200;
+}
+
+// peerconnection.c
+enum peer_step peer_send_datagram(struct peer *p, nanotime now, const struct datagram *datagram,
+                                  struct peer_output *out);
+
+// peer_signaling.c
+void peer_describe(struct peer *p, nanotime now, bool restart);
+bool peer_accept(struct peer *p, nanotime now, struct bytes description, bool answer);
+bool peer_add_candidate(struct peer *p, nanotime now, struct bytes candidate);
+bool peer_signaling_poll(struct peer *p, nanotime now, struct peer_output *out);
+bool peer_signaling_is_due(const struct peer *p);
+void peer_local_candidate(struct peer *p, nanotime now, const struct ice_candidate *candidate);
+void peer_gathered(struct peer *p, nanotime now);
+bool peer_refuse(struct peer *p, nanotime now, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+// peer_data.c
+void peer_data_start(struct peer *p, nanotime now, const struct sdp_media *remote,
+                     enum dtls_role role);
+void peer_data_free(struct peer *p);
+enum peer_drop peer_data_input(struct peer *p, nanotime now, const struct datagram *datagram);
+void peer_data_authenticated(struct peer *p, const struct datagram *datagram);
+enum peer_step peer_data_poll(struct peer *p, nanotime now, struct peer_output *out);
+nanotime peer_data_deadline(const struct peer *p);
+void peer_data_close_channels(struct peer *p, nanotime now);
+int peer_channel_open(struct peer *p, nanotime now, const struct channel_config *config);
+enum sctp_send_result peer_channel_send(struct peer *p, nanotime now, unsigned channel,
+                                        struct bytes message, bool text);
+void peer_channel_close(struct peer *p, nanotime now, unsigned channel);
+size_t peer_channel_buffered(const struct peer *p, unsigned channel);
+struct bytes peer_channel_label(const struct peer *p, unsigned channel);
+void peer_channel_set_low(struct peer *p, unsigned channel, size_t threshold);
+
+// peer_state.c
+void peer_update(struct peer *p, nanotime now); // after anything that may have changed a state
+void peer_set_signaling(struct peer *p, nanotime now, enum peer_signaling state);
+void peer_set_gathering(struct peer *p, nanotime now, enum peer_gathering state);
+void peer_fill_stats(const struct peer *p, struct peer_stats *out);
+
+#endif

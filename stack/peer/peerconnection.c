@@ -1,0 +1,396 @@
+// The PeerConnection of this stack: gathering, ICE, DTLS and data channels joined behind peer_ops.
+//
+// A datagram goes by its first byte (RFC 7983) and its addresses: to the question it answers or the
+// relay it comes from (gather.h), to ICE, or to DTLS. What a relay hands on goes in once more, as a
+// datagram to the relayed address; what ICE or DTLS send from a relayed address goes out through
+// its relay. poll() asks the parts in a fixed order until none has anything more.
+#include "stack/peer/peer_priv.h"
+
+#include "base/arena.h"
+
+#include <stdlib.h>
+
+// RFC 8445 8.3.1: candidates that are not selected stay for three seconds more.
+#define RELEASE_AFTER (3 * TIME_S)
+
+// ------------------------------------------------------------------------------------------ life
+
+static size_t text_size(const char *text)
+{
+    return text ? strlen(text) + 1 : 0;
+}
+
+static const char *keep_text(char **at, const char *text)
+{
+    if (!text)
+        return NULL;
+    char *kept = *at;
+    memcpy(kept, text, text_size(text));
+    *at += text_size(text);
+    return kept;
+}
+
+static void config_copy(struct peer *p, const struct peer_config *config)
+{
+    p->config = *config;
+    size_t size = text_size(config->name) + 1;
+    for (unsigned i = 0; i < config->servers_count; i++)
+        size += text_size(config->servers[i].username) + text_size(config->servers[i].password);
+    char *at = p->secrets = mem_alloc(size);
+    p->config.name = keep_text(&at, config->name);
+    for (unsigned i = 0; i < config->servers_count; i++) {
+        struct peer_server *server = &p->config.servers[i];
+        server->username = keep_text(&at, server->username);
+        server->password = keep_text(&at, server->password);
+    }
+}
+
+static void *create(const struct peer_config *config)
+{
+    struct peer *p = mem_zero(1, sizeof *p);
+    config_copy(p, config);
+    p->trace = config->trace;
+    p->rng = config->rng;
+    p->trickle = config->trickle;
+    p->release_at = TIME_NEVER;
+    p->session_id = rng_u64(&p->rng) >> 2; // RFC 9429 5.2.1: 62 random bits and more
+    p->session_version = 1;
+    p->dtls_rng = rng_seed(rng_u64(&p->rng), "dtls");
+    p->sctp_rng = rng_seed(rng_u64(&p->rng), "sctp");
+    struct ice_config ice = {.role = config->force_role ? config->role : ICE_CONTROLLED,
+                             .lite = config->ice_lite,
+                             .ta = config->ice_ta,
+                             .patience = config->patience,
+                             .nomination_wait = config->nomination_wait,
+                             .consent_interval = config->consent_interval,
+                             .consent_timeout = config->consent_timeout,
+                             .tiebreaker = config->tiebreaker,
+                             .rng = rng_seed(rng_u64(&p->rng), "ice"),
+                             .trace = trace_part(&config->trace, "ice")};
+    p->ice = ice_agent_new(&ice);
+    gather_init(&p->gather, &p->config, &p->rng);
+    p->stats.ice_connected_at = p->stats.dtls_connected_at = p->stats.sctp_connected_at =
+        p->stats.connected_at = p->stats.failed_at = p->stats.disconnected_at =
+            p->stats.gathered_at = TIME_NEVER;
+    return p;
+}
+
+static void destroy(void *peer)
+{
+    struct peer *p = peer;
+    if (!p)
+        return;
+    peer_data_free(p);
+    gather_fini(&p->gather);
+    ice_agent_free(p->ice);
+    text_free(&p->description);
+    text_free(&p->candidate);
+    text_free(&p->offered);
+    text_free(&p->accepted);
+    text_free(&p->pending.lines);
+    free(p->locals);
+    free(p->secrets);
+    free(p);
+}
+
+// ----------------------------------------------------------------------------------------- input
+
+// A datagram to one of our bases, which may be a relayed address.
+static enum peer_drop base_input(struct peer *p, nanotime now, const struct datagram *datagram)
+{
+    struct bytes bytes = datagram->bytes;
+    uint8_t first = bytes.len ? bytes.at[0] : 0xff;
+    if (p->closing != PEER_OPEN)
+        return PEER_AFTER_CLOSE;
+    // RFC 7983 7: 0 to 3 is STUN, 20 to 63 is DTLS.
+    if (first <= 3) {
+        p->stats.stun_received++;
+        if (ice_agent_input(p->ice, now, datagram) != ICE_KEPT)
+            return PEER_REFUSED;
+        peer_data_authenticated(p, datagram);
+        return PEER_KEPT;
+    }
+    if (first >= 20 && first <= 63)
+        return peer_data_input(p, now, datagram);
+    return PEER_UNKNOWN_PROTOCOL;
+}
+
+static enum peer_drop dropped(struct peer *p, nanotime now, const struct datagram *datagram,
+                              enum peer_drop drop)
+{
+    char from[ADDR_TEXT_MAX];
+    p->stats.drops[drop]++;
+    if (drop != PEER_KEPT)
+        trace(&p->trace, now, "dropped %zu bytes from %s: %s", datagram->bytes.len,
+              addr_print(&datagram->from, from), peer_drop_name(drop));
+    return drop;
+}
+
+static enum peer_drop input(void *peer, nanotime now, const struct datagram *datagram)
+{
+    struct peer *p = peer;
+    p->stats.datagrams_received++;
+    enum peer_drop drop = PEER_KEPT;
+    switch (gather_input(&p->gather, now, datagram)) {
+    case GATHER_TOOK:
+        break;
+    case GATHER_REFUSED:
+        drop = p->closing == PEER_OPEN ? PEER_REFUSED : PEER_AFTER_CLOSE;
+        break;
+    case GATHER_NOT_OURS:
+        drop = base_input(p, now, datagram);
+        break;
+    }
+    return dropped(p, now, datagram, drop);
+}
+
+// ---------------------------------------------------------------------------------------- output
+
+enum peer_step peer_send_datagram(struct peer *p, nanotime now, const struct datagram *datagram,
+                                  struct peer_output *out)
+{
+    struct turn_client *relay = gather_relay(&p->gather, &datagram->from);
+    if (relay) { // it comes out of gather_poll, wrapped
+        (void)turn_client_send(relay, now, &datagram->to, datagram->bytes);
+        return PEER_WORKED;
+    }
+    for (unsigned i = 0; i < p->config.locals_count; i++) {
+        if (!addr_equal(&p->config.locals[i], &datagram->from))
+            continue;
+        p->stats.datagrams_sent++;
+        *out = (struct peer_output){.kind = PEER_SEND, .datagram = *datagram};
+        return PEER_OUTPUT;
+    }
+    return PEER_WORKED; // from a relay that was given back
+}
+
+static enum peer_step gather_step(struct peer *p, nanotime now, struct peer_output *out)
+{
+    struct gather_output got;
+    if (!gather_poll(&p->gather, now, &got))
+        return PEER_IDLE;
+    switch (got.kind) {
+    case GATHER_SEND:
+        p->stats.datagrams_sent++;
+        p->stats.stun_sent += got.datagram.bytes.len > 0 && got.datagram.bytes.at[0] <= 3;
+        *out = (struct peer_output){.kind = PEER_SEND, .datagram = got.datagram};
+        return PEER_OUTPUT;
+    case GATHER_CANDIDATE:
+        peer_local_candidate(p, now, &got.candidate);
+        break;
+    case GATHER_RELAYED:
+        dropped(p, now, &got.datagram, base_input(p, now, &got.datagram));
+        break;
+    case GATHER_DONE:
+        peer_gathered(p, now);
+        break;
+    }
+    return PEER_WORKED;
+}
+
+static void ice_selected(struct peer *p, nanotime now)
+{
+    const struct ice_pair *pair = ice_agent_selected(p->ice);
+    char local[ADDR_TEXT_MAX], remote[ADDR_TEXT_MAX];
+    p->changed = true;
+    if (!pair)
+        return;
+    trace(&p->trace, now, "%s pair %s %s > %s %s", pair->nominated ? "nominated" : "valid",
+          ice_candidate_type_name(pair->local.type), addr_print(&pair->local.addr, local),
+          ice_candidate_type_name(pair->remote.type), addr_print(&pair->remote.addr, remote));
+    if (!pair->nominated)
+        return;
+    gather_bindings_done(&p->gather);
+    p->release_at = p->gather.tasks_count ? time_add(now, RELEASE_AFTER) : TIME_NEVER;
+}
+
+static enum peer_step ice_step(struct peer *p, nanotime now, struct peer_output *out)
+{
+    struct ice_output got;
+    if (!ice_agent_poll(p->ice, now, &got))
+        return PEER_IDLE;
+    switch (got.kind) {
+    case ICE_SEND:
+        p->stats.stun_sent++;
+        return peer_send_datagram(p, now, &got.send, out);
+    case ICE_SELECTED_CHANGED:
+        ice_selected(p, now);
+        break;
+    case ICE_STATE_CHANGED:
+        break;
+    }
+    peer_update(p, now);
+    if (ice_agent_state(p->ice) == ICE_FAILED) {
+        gather_bindings_done(&p->gather);
+        gather_release(&p->gather, now, NULL);
+    }
+    return PEER_WORKED;
+}
+
+static enum peer_step release_step(struct peer *p, nanotime now)
+{
+    if (now < p->release_at)
+        return PEER_IDLE;
+    p->release_at = TIME_NEVER;
+    const struct ice_pair *pair = ice_agent_selected(p->ice);
+    gather_release(&p->gather, now, pair ? &pair->local.base : NULL);
+    return PEER_WORKED;
+}
+
+// After close: ABORT and close_notify go out over the pair that stands, then the relays go back.
+static enum peer_step closing_step(struct peer *p, nanotime now, struct peer_output *out)
+{
+    enum peer_step step = PEER_IDLE;
+    if (p->closing != PEER_CLOSING_RELAYS)
+        step = peer_data_poll(p, now, out);
+    if (step != PEER_IDLE)
+        return step;
+    switch (p->closing) {
+    case PEER_OPEN:
+    case PEER_CLOSING_RELAYS:
+        return PEER_IDLE;
+    case PEER_CLOSING_CHANNELS:
+        if (p->dtls)
+            dtls_close(p->dtls, now);
+        p->closing = PEER_CLOSING_DTLS;
+        return PEER_WORKED;
+    case PEER_CLOSING_DTLS:
+        ice_agent_close(p->ice, now);
+        gather_close(&p->gather, now);
+        p->closing = PEER_CLOSING_RELAYS;
+        peer_update(p, now);
+        return PEER_WORKED;
+    }
+    return PEER_IDLE;
+}
+
+static enum peer_step open_step(struct peer *p, nanotime now, struct peer_output *out)
+{
+    if (peer_signaling_poll(p, now, out))
+        return PEER_OUTPUT;
+    enum peer_step step = ice_step(p, now, out);
+    if (step == PEER_IDLE)
+        step = peer_data_poll(p, now, out);
+    if (step == PEER_IDLE)
+        step = release_step(p, now);
+    return step;
+}
+
+static bool poll(void *peer, nanotime now, struct peer_output *out)
+{
+    struct peer *p = peer;
+    for (;;) {
+        enum peer_step step = gather_step(p, now, out); // first: what relays were just given
+        if (step == PEER_IDLE)
+            step = p->closing == PEER_OPEN ? open_step(p, now, out) : closing_step(p, now, out);
+        if (step == PEER_OUTPUT)
+            return true;
+        if (step == PEER_WORKED)
+            continue;
+        if (!p->changed)
+            return false;
+        p->changed = false;
+        *out = (struct peer_output){.kind = PEER_CHANGED};
+        return true;
+    }
+}
+
+static nanotime deadline(const void *peer)
+{
+    const struct peer *p = peer;
+    nanotime at = gather_deadline(&p->gather);
+    if (p->changed)
+        return 0;
+    if (p->closing != PEER_OPEN)
+        return p->closing == PEER_CLOSING_RELAYS ? at : 0;
+    if (peer_signaling_is_due(p))
+        return 0;
+    at = time_min(at, p->release_at);
+    at = time_min(at, peer_data_deadline(p));
+    return time_min(at, ice_agent_deadline(p->ice));
+}
+
+static void close(void *peer, nanotime now)
+{
+    struct peer *p = peer;
+    if (p->closing != PEER_OPEN)
+        return;
+    p->closing = PEER_CLOSING_CHANNELS;
+    p->describe_due = p->answer_due = false;
+    peer_data_close_channels(p, now);
+    peer_set_signaling(p, now, PEER_SIGNALING_CLOSED);
+    peer_update(p, now);
+}
+
+// --------------------------------------------------------------------------------------- the table
+
+static void describe(void *peer, nanotime now, bool restart)
+{
+    peer_describe(peer, now, restart);
+}
+
+static bool accept_description(void *peer, nanotime now, struct bytes description, bool answer)
+{
+    return peer_accept(peer, now, description, answer);
+}
+
+static bool add_candidate(void *peer, nanotime now, struct bytes candidate)
+{
+    return peer_add_candidate(peer, now, candidate);
+}
+
+static int open_channel(void *peer, nanotime now, const struct channel_config *config)
+{
+    return peer_channel_open(peer, now, config);
+}
+
+static enum sctp_send_result send_message(void *peer, nanotime now, unsigned channel,
+                                          struct bytes message, bool text)
+{
+    return peer_channel_send(peer, now, channel, message, text);
+}
+
+static void close_channel(void *peer, nanotime now, unsigned channel)
+{
+    peer_channel_close(peer, now, channel);
+}
+
+static size_t buffered(const void *peer, unsigned channel)
+{
+    return peer_channel_buffered(peer, channel);
+}
+
+static struct bytes label(const void *peer, unsigned channel)
+{
+    return peer_channel_label(peer, channel);
+}
+
+static void set_buffered_low(void *peer, unsigned channel, size_t threshold)
+{
+    peer_channel_set_low(peer, channel, threshold);
+}
+
+static void fill_stats(const void *peer, struct peer_stats *out)
+{
+    peer_fill_stats(peer, out);
+}
+
+const struct peer_ops peer_simrtc = {
+    .name = "simrtc",
+    .create = create,
+    .destroy = destroy,
+    .input = input,
+    .poll = poll,
+    .deadline = deadline,
+    .describe = describe,
+    .accept = accept_description,
+    .add_candidate = add_candidate,
+    .channel_open = open_channel,
+    .send = send_message,
+    .channel_close = close_channel,
+    .channel_buffered = buffered,
+    .channel_label = label,
+    .set_buffered_low = set_buffered_low,
+    .close = close,
+    .stats = fill_stats,
+};
