@@ -88,12 +88,12 @@ struct interface *segment_receiver(const struct segment *segment, const struct i
             return NULL;
         *why = NET_NO_ROUTE;
         receiver = segment->defaults[family_index(to)];
-        if (receiver == from) // a gateway does not send back what came to it
+        if (!receiver || receiver == from) // a gateway does not send back what came to it
             return NULL;
     }
     *why = NET_ISOLATED;
-    bool between_hosts = receiver && receiver->place->kind == PLACE_HOST &&
-                         from->place->kind == PLACE_HOST && receiver != from;
+    bool between_hosts =
+        receiver->place->kind == PLACE_HOST && from->place->kind == PLACE_HOST && receiver != from;
     return segment->config.isolate && between_hosts ? NULL : receiver;
 }
 
