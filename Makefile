@@ -42,24 +42,27 @@ LIB_SCENARIOS := $(BUILD)/libsimrtc-scenarios.a
 TEST_BINS := $(patsubst %.c,$(BUILD)/%,$(TESTS))
 BENCH_BINS := $(patsubst %.c,$(BUILD)/%,$(BENCHES))
 
-.PHONY: all demo test unit suite determinism tidy bench deps clean
+.PHONY: all demo test unit suite determinism tidy bench deps clean test-programs
 all: $(BUILD)/simrtc
 
 deps:
 	@ci/deps
 
-demo: deps
+demo:
+	@ci/deps build
 	@$(MAKE) --no-print-directory -j2 all
 	@ci/demo
 
 test: deps
 	@ci/test
 
+test-programs: $(TEST_BINS)
+
 unit: $(TEST_BINS)
 	@ci/unit $(BUILD)
 
 suite: all
-	@$(BUILD)/simrtc run scenarios
+	@$(BUILD)/simrtc run scenarios --out $(BUILD)/suite
 
 determinism:
 	@ci/determinism
@@ -71,7 +74,7 @@ bench: all $(BENCH_BINS)
 	@ci/bench $(BUILD)
 
 clean:
-	rm -rf build build-* out
+	rm -rf build build-* simrtc-out
 
 $(BUILD)/simrtc: $(BUILD)/scenarios/main.o $(LIB_SCENARIOS) $(LIB_REPORTS) $(LIB_SIMNET) \
 		$(LIB_STACK) $(LIB_BASE)

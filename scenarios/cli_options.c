@@ -86,8 +86,8 @@ static bool read_long(struct parser *p, const char *word)
 static bool read_short(struct parser *p, const char *word)
 {
     for (const struct cli_option *o = p->command->options; o && o->name; o++) {
-        if (o->letter && word[0] == o->letter && word[1] == 0)
-            return set_value(p, o, NULL);
+        if (o->letter && word[0] == o->letter && (word[1] == 0 || o->value))
+            return set_value(p, o, word[1] ? word + 1 : NULL); // -j 2 and -j2
     }
     return err_set(&p->err, "unknown option -%.60s", word);
 }

@@ -17,6 +17,7 @@ struct run_command {
 
     bool progress; // stderr is a terminal
     bool shown;    // a line of progress stands there
+    bool mute;     // stdout is gone, which was said once
     nanotime started;
     unsigned id_width;
 };
@@ -35,8 +36,10 @@ static void show_row(struct suite *suite, const struct result *result)
     struct run_command *command = suite->user;
     struct text text = {0};
     clear_progress(command);
+    if (command->mute)
+        return;
     report_row(&text, result, command->id_width);
-    cli_print(&text);
+    command->mute = !cli_print(&text);
 }
 
 static void show_progress(struct suite *suite, const struct scenario *running)
@@ -124,11 +127,11 @@ static int run_suite(struct run_command *command, const struct scenario_set *set
     struct text text = {0};
     if (result == WORKERS_ERROR || !write_reports(&suite, &err)) {
         code = cannot(err.text);
-    } else {
+    } else if (!command->mute) {
         show_end(&suite, program, &text);
-        if (!cli_print(&text))
-            code = CLI_CANNOT;
+        command->mute = !cli_print(&text);
     }
+    code = command->mute ? CLI_CANNOT : code;
     suite_free(&suite);
     return code;
 }
