@@ -16,10 +16,11 @@ enum firewall_payload { // by inspection of the first payload bytes (RFC 7983)
 struct firewall_rule {
     enum firewall_direction direction;
     enum firewall_action action;
-    uint8_t protocol;            // 17 UDP, 6 TCP; 0: any
-    struct ip_prefix remote;     // the address outside; family IP_NONE: any
-    uint16_t port_min, port_max; // the remote port; 0, 0: any
-    enum firewall_payload payload;
+    uint8_t protocol;              // 17 UDP, 6 TCP; 0: any
+    struct ip_prefix remote;       // the address outside; family IP_NONE: any
+    uint16_t port_min, port_max;   // the remote port; 0, 0: any
+    enum firewall_payload payload; // a rule that looks into packets and denies is for every packet
+                                   // of a flow, the others for its first alone
 };
 
 #define FIREWALL_RULES_MAX 32

@@ -24,6 +24,9 @@ void link_fini(struct link *link)
 
 void link_configure(struct link *link, const struct link_config *config)
 {
+    assert(config->delay >= 0 && config->jitter >= 0 && config->reorder_by >= 0);
+    if (config->loss == 0 || config->loss_burst <= 1)
+        link->in_burst = false;
     if (config->rate_bps != link->config.rate_bps)
         link->busy_rest = 0; // it counted in parts of the old rate
     link->config = *config;

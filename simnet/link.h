@@ -1,4 +1,5 @@
-// What a one-way link does to packets.
+// What a one-way link does to packets, in this order: down, MTU, queue and rate, loss, duplicate,
+// corrupt, reorder, delay and jitter. A chance of 0 draws nothing from the link's stream.
 #ifndef SIMNET_LINK_H
 #define SIMNET_LINK_H
 
@@ -14,21 +15,23 @@ struct link_config {
     nanotime delay;
     nanotime jitter; // uniform: added, 0 to this; normal: around `delay`, never below 0
     enum jitter_shape shape;
-    bool jitter_reorders; // else a packet never leaves before the one ahead of it
+    bool jitter_reorders; // else a packet never leaves before the one ahead of it, also when the
+                          // delay was made shorter behind that one
     uint32_t loss;        // per billion
     uint32_t loss_burst;  // mean length of a loss burst (Gilbert-Elliott); 0 or 1: independent
-    uint32_t duplicate;   // per billion
+    uint32_t duplicate;   // per billion; the copy has its own jitter, reordering and corruption
     uint32_t reorder;     // per billion: held back by `reorder_by`
     nanotime reorder_by;
     uint32_t corrupt;     // per billion: one bit of the payload flips
     uint64_t rate_bps;    // 0: no limit
-    uint32_t queue_bytes; // drop-tail, in front of the rate; 0: 64 KiB
-    uint32_t mtu;         // the largest IP packet; 0: 1500
+    uint32_t queue_bytes; // drop-tail, in front of the rate; 0: 64 KiB. A packet counts, headers
+                          // and all, until its first bit leaves: one on an idle link never waits
+    uint32_t mtu; // the largest IP packet; 0: 1500
     bool down;
 };
 
 struct link_stats {
-    uint64_t packets, bytes; // delivered
+    uint64_t packets, bytes; // delivered; bytes of IP packets
     uint64_t lost, queue_full, too_big, while_down, duplicated, reordered, corrupted;
     uint64_t queue_max_bytes;
 };

@@ -110,6 +110,12 @@ struct nat_config nat_config_default(void)
     };
 }
 
+// How many port sets there are: rebinding needs one, whatever there was before.
+static size_t pool_size(const struct nat *nat)
+{
+    return nat->config.external_count ? nat->config.external_count : 1;
+}
+
 struct nat *nat_new(const struct nat_config *config, struct rng rng)
 {
     assert(config->external_count <= EXTERNAL_MAX);
@@ -132,7 +138,7 @@ struct nat *nat_new(const struct nat_config *config, struct rng rng)
     nat->mappings = table_new();
     nat->externals = table_new();
     nat->filters = table_new();
-    nat->ports = mem_zero(EXTERNAL_MAX, sizeof *nat->ports);
+    nat->ports = mem_zero(pool_size(nat), sizeof *nat->ports);
     return nat;
 }
 
@@ -167,7 +173,7 @@ void nat_reboot(struct nat *nat)
     table_clear(&nat->mappings);
     table_clear(&nat->externals);
     table_clear(&nat->filters);
-    memset(nat->ports, 0, EXTERNAL_MAX * sizeof *nat->ports);
+    memset(nat->ports, 0, pool_size(nat) * sizeof *nat->ports);
 }
 
 void nat_rebind(struct nat *nat, const struct ip *to)

@@ -25,7 +25,11 @@ enum nat_ports {          // RFC 4787 4.2.1
     NAT_PORTS_RANDOM,
 };
 
-enum nat_hairpin { // RFC 4787 6
+// With port parity, a port of the other parity is given only when no other is left. Two mappings
+// share an external port only with NAT_PORTS_OVERLOAD; then the remote endpoint decides whose an
+// inbound packet is, and where both sent to it, whoever sent last.
+
+enum nat_hairpin { // RFC 4787 6; the receiver's filter sees the mapped address in both modes
     NAT_HAIRPIN_OFF,
     NAT_HAIRPIN_EXTERNAL, // the source seen is the mapped address (REQ-9)
     NAT_HAIRPIN_INTERNAL, // the source seen is the internal address
@@ -39,11 +43,12 @@ struct nat_config {
         pooling_paired; // RFC 4787 4.1 REQ-2; else an address of the pool is drawn for each mapping
     enum nat_hairpin hairpin;
     nanotime lifetime; // of an idle mapping; 0: 120 s (RFC 4787 4.3 REQ-5: not less than 2 minutes)
-    nanotime filter_lifetime;    // of an idle filter entry; 0: as the mapping
-    bool refresh_out;            // outbound packets refresh (REQ-6); false only in a broken NAT
-    bool refresh_in;             // inbound packets refresh too
+    nanotime filter_lifetime; // of an idle filter entry; 0: as `lifetime`. An entry belongs to one
+                              // mapping and ends with it, but has its own age
+    bool refresh_out;         // outbound packets refresh (REQ-6); false only in a broken NAT
+    bool refresh_in;          // inbound packets refresh too
     uint16_t port_min, port_max; // 0: 1024 to 65535
-    unsigned mappings_max;       // 0: 65536
+    unsigned mappings_max;       // 0: 65536. Filter entries: four times as many, at least 1024
     bool mappings_evict;         // when full: forget the mapping idle longest, instead of refusing
     struct ip external[8];       // the pool
     unsigned external_count;
@@ -67,6 +72,7 @@ enum nat_outcome {
 };
 const char *nat_outcome_name(enum nat_outcome outcome);
 
+// Time never goes back between steps. Each step is O(1), expiry included (amortised).
 struct nat;
 struct nat *nat_new(const struct nat_config *config, struct rng rng);
 void nat_free(struct nat *nat);
@@ -83,7 +89,7 @@ void nat_set_lifetime(struct nat *nat, nanotime lifetime, nanotime filter_lifeti
 
 struct nat_stats {
     uint64_t created, expired, evicted;
-    unsigned live;
+    unsigned live; // as of the last packet
     uint64_t outcomes[NAT_OUTCOMES];
 };
 struct nat_stats nat_stats(const struct nat *nat);

@@ -9,8 +9,11 @@ static unsigned family_index(const struct ip *ip)
 
 static struct ip ip_masked(struct ip ip, unsigned bits)
 {
-    for (unsigned i = bits / 8; i < sizeof ip.at; i++)
-        ip.at[i] = i == bits / 8 ? (uint8_t)(ip.at[i] & ~(0xff >> bits % 8)) : 0;
+    unsigned whole = bits / 8;
+    if (whole == sizeof ip.at)
+        return ip;
+    ip.at[whole] &= (uint8_t)(0xff00 >> bits % 8);
+    memset(&ip.at[whole + 1], 0, sizeof ip.at - whole - 1);
     return ip;
 }
 

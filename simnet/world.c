@@ -122,11 +122,42 @@ uint64_t world_seq(struct world *world)
     return world->seq++;
 }
 
+static void drop_record(struct world *world, const struct place *place,
+                        const struct packet *packet, enum net_drop reason)
+{
+    if (world->drops_count == WORLD_DROPS_MAX)
+        return;
+    if (world->drops_count == world->drops_room) {
+        world->drops_room = world->drops_room ? world->drops_room * 2 : 16;
+        world->drops = mem_grow(world->drops, world->drops_room * sizeof *world->drops);
+    }
+    world->drops[world->drops_count++] = (struct net_drop_record){
+        .at = world->now,
+        .reason = reason,
+        .place = place->name,
+        .capture = packet->number ? (int)packet->capture : -1,
+        .packet = packet->number,
+        .from = packet->from,
+        .to = packet->to,
+    };
+}
+
+unsigned world_drops(const struct world *world)
+{
+    return world->drops_count;
+}
+
+struct net_drop_record world_drop_record(const struct world *world, unsigned index)
+{
+    return world->drops[index];
+}
+
 void world_drop(struct world *world, struct place *place, struct packet *packet,
                 enum net_drop reason)
 {
     world->counters.drops[reason]++;
     place->counters.drops[reason]++;
+    drop_record(world, place, packet, reason);
     if (place->trace.log) {
         char from[ADDR_TEXT_MAX], to[ADDR_TEXT_MAX], seen[160] = "";
         if (packet->number)
@@ -215,10 +246,10 @@ void world_wake_at(struct world *world, unsigned waker, nanotime at)
 static void step(struct world *world, struct source *source)
 {
     world->is_stepping = true;
-    struct packet *packet = (struct packet *)source;
+    struct packet *packet = (void *)source; // where it is one
     switch (source->kind) {
     case SOURCE_LINK: {
-        struct link *link = (struct link *)source;
+        struct link *link = (void *)source;
         packet = link_leave(world, link);
         world_carry(world, link_end(world, link, packet), packet);
         break;

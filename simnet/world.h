@@ -79,9 +79,10 @@ struct segment_config {
 struct segment *world_add_segment(struct world *world, const char *name,
                                   const struct segment_config *config);
 
+// Names of hosts are unique, and those of gateways: streams of chance are named after them.
 struct host *world_add_host(struct world *world, const char *name);
 // One more interface. Its address must be free on the segment: false if not. A host sends by the
-// interface that has the source address.
+// interface that has the source address; to an address of its own it sends without any link.
 bool host_attach(struct host *host, struct segment *segment, const struct ip *ip,
                  const struct link_config *up, const struct link_config *down);
 
@@ -89,13 +90,15 @@ struct gateway_config {
     struct segment *inside, *outside;
     struct ip inside_ip;
     bool has_nat;
-    struct nat_config nat; // nat.external: addresses on `outside`, which the gateway answers for
+    struct nat_config nat; // nat.external: addresses on `outside`, which the gateway answers for;
+                           // all of one family: what is of the other is routed
     struct ip outside_ip;  // without NAT: its own; the inside prefix is then routed to it
     bool has_firewall;
     struct firewall_config firewall;
     struct link_config up, down; // its uplink
 };
-// Becomes the default route of `inside`. False: an address is taken.
+// Becomes the default route of `inside` for the families that its prefixes have. The firewall sees
+// packets as they are outside. NULL: an address is taken.
 struct gateway *world_add_gateway(struct world *world, const char *name,
                                   const struct gateway_config *config);
 
@@ -113,13 +116,13 @@ struct world_event {
 bool world_next(struct world *world, nanotime until, struct world_event *out);
 
 // One deadline for each waker, replaced by the next call; TIME_NEVER: none. A deadline that is not
-// after now comes next, at now.
+// after now comes at now, behind what is due already. The same deadline again keeps its turn.
 void world_wake_at(struct world *world, unsigned waker, nanotime at);
 
 // False: the address is not the host's, or the port is taken.
 bool host_bind(struct host *host, const struct addr *addr);
 void host_unbind(struct host *host, const struct addr *addr);
-// A free port of 49152 to 65535, drawn from the host's stream (RFC 6335 6).
+// A free port of 49152 to 65535, drawn from the host's stream (RFC 6335 6). 0: none is free.
 uint16_t host_free_port(struct host *host, const struct ip *ip);
 // NET_DELIVERED means: given to the network. NET_NO_SOCKET: `from` is not bound. NET_TOO_BIG: over
 // the MTU of the host's own link.
@@ -148,12 +151,30 @@ struct nat *gateway_nat(struct gateway *gateway); // NULL: none
 bool gateway_rebind(struct gateway *gateway, const struct ip *external);
 
 struct net_counters {
-    uint64_t sent, delivered; // datagrams of sockets
+    uint64_t sent;      // calls of host_send, also those refused
+    uint64_t delivered; // to sockets. sent + duplicates = delivered + drops + still on the way
     uint64_t drops[NET_DROPS];
 };
+// A drop is counted at the host or gateway where it happens: a link's at the one whose link it is,
+// a segment's at the sender. Its line of the trace:
+//     drop nat-filtered 203.0.113.9:4242 > 198.51.100.2:5000 148 bytes, packet 7 of home.outside
+// with the length of the UDP payload, and where the packet was recorded last.
 struct net_counters world_counters(const struct world *world);
 struct net_counters host_counters(const struct host *host); // sent, delivered; drops: at it
 struct net_counters gateway_counters(const struct gateway *gateway);
+
+// What was dropped, in order, for a report to point to: the first WORLD_DROPS_MAX.
+#define WORLD_DROPS_MAX 65536
+struct net_drop_record {
+    nanotime at;
+    enum net_drop reason;
+    const char *place; // host or gateway; lives as the world
+    int capture;       // where the packet was recorded last; -1: nowhere
+    uint32_t packet;   // its number there
+    struct addr from, to;
+};
+unsigned world_drops(const struct world *world);
+struct net_drop_record world_drop_record(const struct world *world, unsigned index);
 
 // --------------------------------------------------------------------------------------- captures
 

@@ -87,6 +87,8 @@ struct world {
     struct capture *captures;
     unsigned captures_count, captures_room;
     struct net_counters counters;
+    struct net_drop_record *drops; // the first of them, for reports
+    unsigned drops_count, drops_room;
     bool is_stepping;       // inside world_next: what arrives is returned at once
     struct packet *arrived; // has reached a socket in this step
     struct packet *lent;    // whose bytes the caller has
