@@ -212,7 +212,7 @@ static void patience_watch(struct ice_agent *agent, nanotime now)
     if (now < agent->patience_at)
         return;
     agent->patience_over = true;
-    if (!ice_pairs_are_done(agent) || agent->nominated != NO_INDEX || ice_has_valid(agent))
+    if (!ice_pairs_are_done(agent) || ice_is_hopeful(agent, now))
         return;
     ice_fail(agent, now, agent->remotes.count == 0 ? ICE_NO_REMOTE_CANDIDATES : ICE_CHECKS_FAILED);
 }

@@ -45,6 +45,8 @@ void ice_consent_given(struct ice_agent *agent, nanotime now)
 {
     agent->consent.unanswered_at = TIME_NEVER;
     agent->consent.expires_at = time_add(now, agent->config.consent_timeout);
+    if (agent->selected_slot != NO_INDEX)
+        agent->pairs[agent->selected_slot].responded_at = now;
     if (!agent->consent.disconnected)
         return;
     agent->consent.disconnected = false;

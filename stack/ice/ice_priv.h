@@ -283,7 +283,9 @@ nanotime ice_nomination_deadline(const struct ice_agent *agent);
 void ice_selected_update(struct ice_agent *agent, nanotime now);
 void ice_selected_drop(struct ice_agent *agent, nanotime now);
 void ice_lite_pair_choose(struct ice_agent *agent, nanotime now);
-bool ice_has_valid(const struct ice_agent *agent);
+bool ice_pair_is_fresh(const struct ice_agent *agent, nanotime now, const struct pair *pair);
+// Is there a pair that is nominated, or may yet be?
+bool ice_is_hopeful(const struct ice_agent *agent, nanotime now);
 
 // --------------------------------------------------------------------------------------- consent.c
 

@@ -11,22 +11,37 @@
 
 #include <assert.h>
 
-static uint16_t best_valid(const struct ice_agent *agent)
+// RFC 7675 5.1: a valid pair carries data only for so long after an answer on it. The selected one
+// is asked again and again; another one that grew stale is valid still, but must answer first.
+bool ice_pair_is_fresh(const struct ice_agent *agent, nanotime now, const struct pair *pair)
+{
+    return agent->config.lite || now < time_add(pair->responded_at, agent->config.consent_timeout);
+}
+
+// The valid pair with the highest priority, of the fresh ones or of all.
+static uint16_t best_valid(const struct ice_agent *agent, nanotime now, bool fresh)
 {
     uint16_t best = NO_INDEX;
     for (unsigned i = 0; i < agent->pairs_count; i++) {
         uint16_t slot = agent->order[i];
         const struct pair *pair = &agent->pairs[slot];
-        if (pair->valid &&
+        if (pair->valid && (!fresh || ice_pair_is_fresh(agent, now, pair)) &&
             (best == NO_INDEX || pair->valid_priority > agent->pairs[best].valid_priority))
             best = slot;
     }
     return best;
 }
 
-bool ice_has_valid(const struct ice_agent *agent)
+static bool has_valid(const struct ice_agent *agent)
 {
-    return best_valid(agent) != NO_INDEX;
+    return best_valid(agent, 0, false) != NO_INDEX;
+}
+
+bool ice_is_hopeful(const struct ice_agent *agent, nanotime now)
+{
+    return agent->nominated != NO_INDEX || agent->nominating != NO_INDEX ||
+           best_valid(agent, now, true) != NO_INDEX ||
+           (agent->role == ICE_CONTROLLING && has_valid(agent));
 }
 
 // ------------------------------------------------------------------------------------ the selected
@@ -77,7 +92,7 @@ void ice_selected_update(struct ice_agent *agent, nanotime now)
 {
     uint16_t slot = agent->nominated;
     if (slot == NO_INDEX && !(agent->has_selected && agent->selected_previous)) {
-        slot = best_valid(agent);
+        slot = best_valid(agent, now, true);
         if (slot == NO_INDEX)
             ice_selected_drop(agent, now);
     }
@@ -123,7 +138,7 @@ void ice_pair_nominate(struct ice_agent *agent, nanotime now, uint16_t slot)
 static bool can_nominate(const struct ice_agent *agent)
 {
     return agent->role == ICE_CONTROLLING && agent->nominated == NO_INDEX &&
-           agent->nominating == NO_INDEX && ice_is_running(agent) && ice_has_valid(agent);
+           agent->nominating == NO_INDEX && ice_is_running(agent) && has_valid(agent);
 }
 
 nanotime ice_nomination_deadline(const struct ice_agent *agent)
@@ -151,7 +166,7 @@ void ice_nomination_consider(struct ice_agent *agent, nanotime now)
 {
     if (!can_nominate(agent))
         return;
-    uint16_t best = best_valid(agent);
+    uint16_t best = best_valid(agent, now, false);
     if (now < ice_nomination_deadline(agent) && may_be_beaten(agent, &agent->pairs[best]))
         return;
     // RFC 8445 8.1.1: repeat the check that made the pair valid, now with USE-CANDIDATE.
