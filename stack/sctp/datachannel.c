@@ -30,6 +30,8 @@ struct channel {
 struct stream {
     uint32_t handle; // of its channel, plus 1; 0: none
     bool reset;      // our side is reset and unused since: no need to answer a reset with one
+    bool pending;    // a reset of our side is under way
+    bool again;      // and another is to follow: the stream has a new channel, closed already
 };
 
 struct signal {
@@ -143,7 +145,9 @@ static int channel_add(struct channels *channels, const struct channel_config *c
     channel->config.label = bytes_of(text, label_len);
     channel->config.protocol = bytes_of(text + label_len, protocol_len);
     channel->config.id = id;
-    *stream_at(channels, id) = (struct stream){.handle = handle + 1};
+    struct stream *stream = stream_at(channels, id);
+    stream->handle = handle + 1;
+    stream->reset = false;
     sctp_stream_set_low(channels->sctp, id, 0);
     return (int)handle;
 }
@@ -217,21 +221,26 @@ static void channel_end(struct channels *channels, nanotime now, struct channel 
 {
     uint16_t id = channel->config.id;
     channel->state = CHANNEL_CLOSED;
-    *stream_at(channels, id) = (struct stream){.reset = true};
+    stream_at(channels, id)->handle = 0;
+    stream_at(channels, id)->reset = true;
     if ((id & 1) == parity(channels->client) && id < channels->id_next)
         channels->id_next = id;
     trace(&channels->trace, now, "channel %u closed", id);
     signal_push(channels, CHANNELS_CLOSED, handle_of(channels, channel), false);
 }
 
-// Reset our side of a stream, unless it was not used since it was reset last.
-static bool stream_reset(struct channels *channels, nanotime now, uint16_t id)
+// Reset our side of a stream, unless it was not used since it was reset last. SCTP carries out one
+// reset of a stream at a time.
+static void stream_reset(struct channels *channels, nanotime now, uint16_t id)
 {
     struct stream *stream = stream_at(channels, id);
     if (stream->reset)
-        return false;
+        return;
     stream->reset = true;
-    return sctp_reset_stream(channels->sctp, now, id);
+    if (stream->pending)
+        stream->again = true;
+    else
+        stream->pending = sctp_reset_stream(channels->sctp, now, id);
 }
 
 static void channel_reset(struct channels *channels, nanotime now, struct channel *channel)
@@ -368,8 +377,11 @@ static void reset_in_arrived(struct channels *channels, nanotime now, uint16_t s
 
 static void reset_out_done(struct channels *channels, nanotime now, uint16_t stream)
 {
+    struct stream *s = stream_at(channels, stream);
+    s->pending = s->again && sctp_reset_stream(channels->sctp, now, stream);
+    s->again = false;
     struct channel *channel = channel_of(channels, stream);
-    if (!channel || !channel->out_asked)
+    if (s->pending || !channel || !channel->out_asked)
         return;
     channel->out_reset = true;
     if (channel->in_reset)
