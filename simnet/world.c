@@ -57,6 +57,7 @@ void world_free(struct world *world)
         table_free(&segment->routes);
     for (uint32_t i = 1; i <= world->interfaces_count; i++)
         interface_fini(world->interfaces[i]);
+    free(world->drops);
     for (unsigned i = 0; i < world->captures_count; i++)
         capture_free(&world->captures[i]);
     timeline_free(&world->timeline);
