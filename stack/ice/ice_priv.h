@@ -284,7 +284,7 @@ void ice_selected_update(struct ice_agent *agent, nanotime now);
 void ice_selected_drop(struct ice_agent *agent, nanotime now);
 void ice_lite_pair_choose(struct ice_agent *agent, nanotime now);
 bool ice_pair_is_fresh(const struct ice_agent *agent, nanotime now, const struct pair *pair);
-// Is there a pair that is nominated, or may yet be?
+// Is there a pair that carries data, or may yet be nominated to?
 bool ice_is_hopeful(const struct ice_agent *agent, nanotime now);
 
 // --------------------------------------------------------------------------------------- consent.c

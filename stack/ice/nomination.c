@@ -37,10 +37,11 @@ static bool has_valid(const struct ice_agent *agent)
     return best_valid(agent, 0, false) != NO_INDEX;
 }
 
+// A restart that leads nowhere does not end what the old pair still carries.
 bool ice_is_hopeful(const struct ice_agent *agent, nanotime now)
 {
-    return agent->nominated != NO_INDEX || agent->nominating != NO_INDEX ||
-           best_valid(agent, now, true) != NO_INDEX ||
+    return agent->selected_previous || agent->nominated != NO_INDEX ||
+           agent->nominating != NO_INDEX || best_valid(agent, now, true) != NO_INDEX ||
            (agent->role == ICE_CONTROLLING && has_valid(agent));
 }
 
