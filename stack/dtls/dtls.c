@@ -24,6 +24,8 @@
 #define QUEUE_START 2048
 #define QUEUE_MAX ((size_t)1 << 20)
 #define UDP_IP_OVERHEAD 28 // OpenSSL counts a link's MTU; we, the payload
+// Nonce and tag, which OpenSSL forgets when it adds the Finished message to a flight.
+#define AEAD_OVERHEAD 24
 
 struct dtls {
     SSL *ssl;
@@ -194,7 +196,7 @@ static void state_set(struct dtls *dtls, nanotime now, enum dtls_state state)
     dtls->state = state;
     if (state == DTLS_CONNECTED) {
         dtls->stats.connected_at = now;
-        dtls->data_max = DTLS_get_data_mtu(dtls->ssl);
+        dtls->data_max = DTLS_get_data_mtu(dtls->ssl) + AEAD_OVERHEAD;
         trace(&dtls->trace, now, "connected: %s, %s", SSL_get_version(dtls->ssl),
               SSL_get_cipher_name(dtls->ssl));
     } else {
@@ -290,7 +292,7 @@ struct dtls *dtls_new(const struct dtls_config *config)
     BIO_set_init(bio, 1);
     SSL_set_bio(dtls->ssl, bio, bio);
     SSL_set_app_data(dtls->ssl, dtls);
-    DTLS_set_link_mtu(dtls->ssl, (long)config->mtu + UDP_IP_OVERHEAD);
+    DTLS_set_link_mtu(dtls->ssl, (long)config->mtu + UDP_IP_OVERHEAD - AEAD_OVERHEAD);
     if (config->role == DTLS_CLIENT)
         SSL_set_connect_state(dtls->ssl);
     else

@@ -73,7 +73,7 @@ const char *dtls_drop_name(enum dtls_drop drop);
 
 // `config` is copied, the fingerprints too (at most DTLS_FINGERPRINTS, the rest is ignored).
 #define DTLS_FINGERPRINTS 8
-#define DTLS_MTU_MIN 228 // what OpenSSL can split a handshake for
+#define DTLS_MTU_MIN 252 // what OpenSSL can split a handshake for
 struct dtls *dtls_new(const struct dtls_config *config);
 void dtls_free(struct dtls *dtls);
 // The client sends its ClientHello. A server listens from dtls_new on: its start only says so.
