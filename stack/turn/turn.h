@@ -125,6 +125,9 @@ struct turn_server_config {
     // Loopback and IPv4-mapped IPv6 peers; else they are refused with 403, as link-local,
     // multicast, broadcast and unspecified ones always are.
     bool allow_loopback_peers;
+    // Also take the channel numbers 0x5000 to 0x7fff of RFC 5766, which RFC 8656 12 withdrew: older
+    // clients (coturn's turnutils_uclient) still draw them. Else they get 400.
+    bool rfc5766_channels;
     struct addr alternate; // answer Allocate with 300 (Try Alternate) and this; none: do not
     struct rng rng;
     struct trace trace;

@@ -314,7 +314,7 @@ static enum turn_drop input(struct turn_client *client, nanotime now,
 {
     if (!addr_equal(&datagram->from, turn_client_server(client)) || is_over(client))
         return TURN_NOT_OURS;
-    if (turn_is_channel_data(datagram->bytes))
+    if (turn_is_channel_data(datagram->bytes, TURN_CHANNEL_MAX))
         return channel_data(client, datagram->bytes);
     struct stun_msg msg;
     enum stun_outcome outcome = stun_decode(datagram->bytes, &msg);

@@ -11,23 +11,20 @@
 #define TURN_CHANNEL_LIFETIME (600 * TIME_S)
 #define TURN_CHANNEL_MIN 0x4000
 #define TURN_CHANNEL_MAX 0x4fff
+#define TURN_CHANNEL_MAX_RFC5766 0x7fff
 #define TURN_SOFTWARE "simrtc"
 
 #define TURN_DATAGRAM_MAX 65507 // of UDP over IPv4
-
-static inline bool turn_is_channel(uint16_t number)
-{
-    return number >= TURN_CHANNEL_MIN && number <= TURN_CHANNEL_MAX;
-}
 
 // ------------------------------------------------------------------------------------ ChannelData
 
 #define TURN_CHANNEL_HEADER_LEN 4
 
-// RFC 7983 7: the first byte of ChannelData is 64 to 79.
-static inline bool turn_is_channel_data(struct bytes datagram)
+// RFC 7983 7: the first byte of ChannelData is 64 to 79 (`max` is TURN_CHANNEL_MAX).
+static inline bool turn_is_channel_data(struct bytes datagram, unsigned max)
 {
-    return datagram.len > 0 && datagram.at[0] >= 64 && datagram.at[0] <= 79;
+    return datagram.len > 0 && datagram.at[0] >= TURN_CHANNEL_MIN >> 8 &&
+           datagram.at[0] <= max >> 8;
 }
 
 // False when the datagram is shorter than it claims. Padding is accepted and cut off.

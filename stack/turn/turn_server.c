@@ -46,6 +46,7 @@ struct turn_server *turn_server_new(const struct turn_server_config *given)
                         shared ? config->listen.port : 0);
     server->by_client = turn_table_of(config->allocations_max);
     server->allocations_free = TURN_NONE;
+    server->channel_max = given->rfc5766_channels ? TURN_CHANNEL_MAX_RFC5766 : TURN_CHANNEL_MAX;
     draw_secret(server);
     return server;
 }
@@ -375,7 +376,7 @@ static enum turn_drop from_client(struct turn_server *server, nanotime now,
                                   const struct datagram *datagram)
 {
     bool turn = !server->config.stun_only && addr_equal(&datagram->to, &server->config.listen);
-    if (turn_is_channel_data(datagram->bytes))
+    if (turn_is_channel_data(datagram->bytes, server->channel_max))
         return turn ? channel_data(server, now, datagram) : TURN_NOT_OURS;
     struct stun_msg msg;
     enum stun_outcome outcome = stun_decode(datagram->bytes, &msg);

@@ -101,6 +101,7 @@ struct turn_server {
     struct turn_users users;
     struct turn_ports ports;
     struct stun_key *secret; // of the nonces
+    unsigned channel_max;    // TURN_CHANNEL_MAX, or of RFC 5766
     struct turn_allocation *allocations;
     uint32_t allocations_room, allocations_used, allocations_free;
     uint32_t *heap; // by (expires_at, slot): the next to expire comes first

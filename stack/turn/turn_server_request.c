@@ -256,7 +256,7 @@ static unsigned channel_bind(struct exchange *x)
     const struct stun_msg *msg = x->msg;
     // RFC 8656 12.2, in its order
     if (!stun_has(msg, STUN_CHANNEL_NUMBER) || msg->peers_count == 0 ||
-        !turn_is_channel(msg->channel))
+        msg->channel < TURN_CHANNEL_MIN || msg->channel > x->server->channel_max)
         return STUN_BAD_REQUEST;
     struct turn_allocation *allocation = x->allocation;
     const struct addr *peer = &msg->peers[0];
