@@ -266,8 +266,6 @@ static enum peer_step closing_step(struct peer *p, nanotime now, struct peer_out
 
 static enum peer_step open_step(struct peer *p, nanotime now, struct peer_output *out)
 {
-    if (peer_signaling_poll(p, now, out))
-        return PEER_OUTPUT;
     enum peer_step step = ice_step(p, now, out);
     if (step == PEER_IDLE)
         step = peer_data_poll(p, now, out);
@@ -280,7 +278,9 @@ static bool poll(void *peer, nanotime now, struct peer_output *out)
 {
     struct peer *p = peer;
     for (;;) {
-        enum peer_step step = gather_step(p, now, out); // first: what relays were just given
+        if (p->closing == PEER_OPEN && peer_signaling_poll(p, now, out))
+            return true;
+        enum peer_step step = gather_step(p, now, out); // before the parts that give to relays
         if (step == PEER_IDLE)
             step = p->closing == PEER_OPEN ? open_step(p, now, out) : closing_step(p, now, out);
         if (step == PEER_OUTPUT)
