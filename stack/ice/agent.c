@@ -175,11 +175,12 @@ static enum ice_drop input(struct ice_agent *agent, nanotime now, const struct d
         return ICE_MALFORMED;
     if (msg.method != STUN_BINDING)
         return ICE_UNEXPECTED;
+    // RFC 8445 7.2.4, 7.3: checks and their answers carry FINGERPRINT. 11: keepalives SHOULD.
+    bool required = msg.class != STUN_INDICATION || stun_has(&msg, STUN_FINGERPRINT);
+    if (required && !stun_check_fingerprint(&msg))
+        return ICE_BAD_FINGERPRINT;
     if (msg.class == STUN_INDICATION) // RFC 8445 11: a keepalive has no effect, nor credentials
         return agent->current->remote_key ? ICE_KEPT : ICE_NO_REMOTE_YET;
-    // RFC 8445 7.2.4, 7.3: checks and their answers carry FINGERPRINT.
-    if (!stun_check_fingerprint(&msg))
-        return ICE_BAD_FINGERPRINT;
     return msg.class == STUN_REQUEST ? ice_request_input(agent, now, datagram, &msg)
                                      : ice_response_input(agent, now, datagram, &msg);
 }

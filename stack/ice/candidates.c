@@ -65,13 +65,18 @@ static void trace_candidate(const struct ice_agent *agent, nanotime now, const c
 
 // ------------------------------------------------------------------------------------------- local
 
-// RFC 8445 5.1.2.1. The local preference is unique within a type: the earlier it was added, the
-// better. More than 65536 of one type do not fit any table.
+uint32_t ice_candidate_priority(enum ice_candidate_type type, uint16_t local_preference,
+                                uint16_t component)
+{
+    return (type_preferences[type] << 24) + ((uint32_t)local_preference << 8) + 256u - component;
+}
+
+// RFC 8445 5.1.2.1: the local preference is unique within a type. The earlier, the better; there
+// are fewer candidates than preferences.
 static uint32_t local_priority(const struct ice_agent *agent, const struct ice_candidate *candidate)
 {
-    uint32_t preference = LOCAL_PREFERENCE_MAX - agent->local_types[candidate->type];
-    return type_preferences[candidate->type] << 24 | preference << 8 |
-           (256u - candidate->component);
+    unsigned preference = LOCAL_PREFERENCE_MAX - agent->local_types[candidate->type];
+    return ice_candidate_priority(candidate->type, (uint16_t)preference, candidate->component);
 }
 
 // RFC 8445 7.1.1: PRIORITY is that of the candidate, were it peer-reflexive.

@@ -65,13 +65,17 @@ void ice_pair_set_state(struct ice_agent *agent, nanotime now, uint16_t slot, en
 
 // --------------------------------------------------------------------------------------- the order
 
-// RFC 8445 6.1.2.3
-uint64_t ice_pair_priority(const struct ice_agent *agent, uint32_t local, uint32_t remote)
+uint64_t ice_pair_priority(uint32_t controlling, uint32_t controlled)
 {
-    uint64_t g = agent->role == ICE_CONTROLLING ? local : remote;
-    uint64_t d = agent->role == ICE_CONTROLLING ? remote : local;
+    uint64_t g = controlling, d = controlled;
     uint64_t low = g < d ? g : d, high = g < d ? d : g;
     return (low << 32) + 2 * high + (g > d ? 1 : 0);
+}
+
+uint64_t ice_pair_priority_of(const struct ice_agent *agent, uint32_t local, uint32_t remote)
+{
+    return agent->role == ICE_CONTROLLING ? ice_pair_priority(local, remote)
+                                          : ice_pair_priority(remote, local);
 }
 
 static bool is_before(const struct pair *a, const struct pair *b)
@@ -100,14 +104,14 @@ static void pair_compute(struct ice_agent *agent, struct pair *pair)
 {
     const struct candidate *local = ice_pair_local(agent, pair);
     const struct candidate *remote = ice_pair_remote(agent, pair);
-    pair->priority = ice_pair_priority(agent, local->is.priority, remote->is.priority);
+    pair->priority = ice_pair_priority_of(agent, local->is.priority, remote->is.priority);
     pair->foundation = (uint32_t)local->foundation << 16 | remote->foundation;
     if (!pair->valid)
         return;
     // RFC 8445 7.2.5.3.2: a peer-reflexive local candidate counts by the PRIORITY of the check.
     const struct candidate *valid = ice_candidate_at(&agent->locals, pair->valid_local);
     uint32_t priority = valid->is.type == ICE_PRFLX ? pair->prflx_priority : valid->is.priority;
-    pair->valid_priority = ice_pair_priority(agent, priority, remote->is.priority);
+    pair->valid_priority = ice_pair_priority_of(agent, priority, remote->is.priority);
 }
 
 void ice_pairs_update(struct ice_agent *agent)
@@ -385,17 +389,32 @@ bool ice_check_is_ready(const struct ice_agent *agent)
            (agent->nominated == NO_INDEX && agent->pairs_in[PAIR_WAITING] > 0);
 }
 
-// RFC 8445 6.1.4.2: triggered checks first, then the waiting pair with the highest priority.
+// The waiting pair with the highest priority that no check of the peer asked for.
+static uint16_t ordinary_pick(const struct ice_agent *agent)
+{
+    for (unsigned i = 0; agent->nominated == NO_INDEX && i < agent->pairs_count; i++) {
+        const struct pair *pair = &agent->pairs[agent->order[i]];
+        if (pair->state == PAIR_WAITING && !pair->queued)
+            return agent->order[i];
+    }
+    return NO_INDEX;
+}
+
+// RFC 8445 6.1.4.2: triggered checks first, then the waiting pair with the highest priority. But
+// two NATs that map by destination and filter nothing make each triggered check come from a new
+// port, which triggers the next, without end: after TRIGGERED_RUN_MAX of them one that waits has
+// its turn, or the relay would never be tried.
 uint16_t ice_check_pick(struct ice_agent *agent)
 {
     uint16_t slot = agent->queue_first;
-    if (slot != NO_INDEX) {
-        ice_queue_remove(agent, slot);
-        return slot;
+    bool others_turn = agent->triggered_run >= TRIGGERED_RUN_MAX;
+    uint16_t ordinary = slot == NO_INDEX || others_turn ? ordinary_pick(agent) : NO_INDEX;
+    if (ordinary != NO_INDEX) {
+        agent->triggered_run = 0;
+        return ordinary;
     }
-    for (unsigned i = 0; i < agent->pairs_count; i++)
-        if (agent->pairs[agent->order[i]].state == PAIR_WAITING)
-            return agent->order[i];
-    assert(!"a check was ready");
-    return NO_INDEX;
+    assert(slot != NO_INDEX);
+    agent->triggered_run = others_turn ? 0 : agent->triggered_run + 1;
+    ice_queue_remove(agent, slot);
+    return slot;
 }

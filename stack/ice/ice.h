@@ -43,6 +43,12 @@ struct ice_candidate {
     struct ip server; // local reflexive and relayed: the server that gave it, where known (5.1.1.3)
 };
 
+// RFC 8445 5.1.2.1, with the type preferences of 5.1.2.2. The component is 1 to 256.
+uint32_t ice_candidate_priority(enum ice_candidate_type type, uint16_t local_preference,
+                                uint16_t component);
+// RFC 8445 6.1.2.3, from the priorities of the controlling and the controlled side's candidate.
+uint64_t ice_pair_priority(uint32_t controlling, uint32_t controlled);
+
 enum ice_role { ICE_CONTROLLED, ICE_CONTROLLING };
 
 // As the W3C names them (RTCIceTransportState).

@@ -20,9 +20,15 @@
 #define S TIME_S
 #define DUO_PACKETS 256
 #define DUO_SOCKETS 8
-#define DUO_MAPPINGS 32
+#define DUO_MAPPINGS 128
 
-enum nat_kind { NAT_NONE, NAT_FULL_CONE, NAT_PORT_RESTRICTED, NAT_SYMMETRIC };
+enum nat_kind {
+    NAT_NONE,
+    NAT_FULL_CONE,
+    NAT_PORT_RESTRICTED,
+    NAT_SYMMETRIC,
+    NAT_SYMMETRIC_OPEN, // a port for each destination, and no filter
+};
 
 struct mapping {
     struct addr inside;
@@ -183,7 +189,7 @@ static inline bool nat_out(struct side *side, struct packet *packet)
     for (unsigned i = 0; i < side->sockets_count; i++)
         if (addr_equal(&side->sockets[i], &packet->from) && !side->behind[i])
             return true;
-    bool symmetric = side->nat == NAT_SYMMETRIC;
+    bool symmetric = side->nat == NAT_SYMMETRIC || side->nat == NAT_SYMMETRIC_OPEN;
     struct mapping *same = NULL;
     for (unsigned i = 0; i < side->mappings_count; i++) {
         struct mapping *m = &side->mappings[i];
@@ -222,7 +228,8 @@ static inline bool duo_arrives(struct duo *duo, struct packet *packet, unsigned 
         }
         for (unsigned i = 0; i < s->mappings_count; i++) {
             const struct mapping *m = &s->mappings[i];
-            bool passes = s->nat == NAT_FULL_CONE || addr_equal(&m->remote, &packet->from);
+            bool passes = s->nat == NAT_FULL_CONE || s->nat == NAT_SYMMETRIC_OPEN ||
+                          addr_equal(&m->remote, &packet->from);
             if (addr_equal(&m->outside, &packet->to) && passes) {
                 packet->to = m->inside;
                 *side = k;

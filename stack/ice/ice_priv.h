@@ -22,6 +22,7 @@
 
 #define NO_INDEX UINT16_MAX
 #define CANDIDATE_BLOCKS 14   // block k holds 4 << k candidates: enough for any 16-bit index
+#define TRIGGERED_RUN_MAX 3   // triggered checks in a row while others wait
 #define REPLIES_MAX 8         // answers between two polls
 #define MESSAGE_MAX 640       // the longest check: two usernames of 256 and the fixed attributes
 #define TRANSACTIONS_SPARE 16 // beyond two for each pair: consent checks on their way
@@ -162,8 +163,9 @@ struct ice_agent {
     unsigned pairs_in[PAIR_STATES];
     uint16_t queue_first;
     uint16_t queue_last;
-    bool started;      // initial states were set
-    bool frozen_stuck; // no frozen pair may be unfrozen until some state changes
+    unsigned triggered_run; // triggered checks sent while others waited
+    bool started;           // initial states were set
+    bool frozen_stuck;      // no frozen pair may be unfrozen until some state changes
 
     struct transaction *transactions;
     unsigned transactions_len;
@@ -228,7 +230,7 @@ uint32_t ice_prflx_priority(uint32_t local_priority);
 
 void ice_pairs_init(struct ice_agent *agent);
 void ice_pairs_clear(struct ice_agent *agent);
-uint64_t ice_pair_priority(const struct ice_agent *agent, uint32_t local, uint32_t remote);
+uint64_t ice_pair_priority_of(const struct ice_agent *agent, uint32_t local, uint32_t remote);
 struct candidate *ice_pair_local(const struct ice_agent *agent, const struct pair *pair);
 struct candidate *ice_pair_remote(const struct ice_agent *agent, const struct pair *pair);
 uint16_t ice_pair_find(const struct ice_agent *agent, const struct addr *base, uint16_t remote);

@@ -191,7 +191,8 @@ void ice_lite_pair_choose(struct ice_agent *agent, nanotime now)
         for (unsigned r = 0; r < agent->remotes.count; r++) {
             const struct candidate *local = ice_candidate_at(&agent->locals, l);
             const struct candidate *remote = ice_candidate_at(&agent->remotes, r);
-            uint64_t priority = ice_pair_priority(agent, local->is.priority, remote->is.priority);
+            uint64_t priority =
+                ice_pair_priority_of(agent, local->is.priority, remote->is.priority);
             if (ice_can_pair(local, remote) && priority > best) {
                 best = priority;
                 best_local = (uint16_t)l;

@@ -168,8 +168,8 @@ static enum ice_drop full_heed(struct ice_agent *agent, nanotime now,
         // RFC 8445 8.1.2: checks are over. RFC 8445 8.1.1: only a better nomination counts, such
         // as those of a peer with aggressive nomination.
         uint64_t priority =
-            ice_pair_priority(agent, ice_candidate_at(&agent->locals, local)->is.priority,
-                              ice_candidate_at(&agent->remotes, remote)->is.priority);
+            ice_pair_priority_of(agent, ice_candidate_at(&agent->locals, local)->is.priority,
+                                 ice_candidate_at(&agent->remotes, remote)->is.priority);
         if (!nominated || slot == agent->nominated ||
             priority <= agent->pairs[agent->nominated].valid_priority)
             return ICE_KEPT;
