@@ -1,0 +1,16 @@
+// The world that a scenario describes, in words: `simrtc explain FILE`.
+#ifndef SCENARIOS_EXPLAIN_H
+#define SCENARIOS_EXPLAIN_H
+
+#include "scenarios/scenario.h"
+
+// Segments with their links, gateways with NAT and firewall, servers, peers, sessions, timeline,
+// expectations, and the outcome that the oracle computes for each session. Always true.
+bool explain(struct text *to, const struct scenario *scenario);
+
+// "25ms delay, 0.5% loss, 10Mbps"; "perfect" without any.
+void explain_link(struct text *to, const struct link_config *link);
+// "symmetric", or the behaviours that no classic type has.
+void explain_nat(struct text *to, const struct nat_config *nat);
+
+#endif
