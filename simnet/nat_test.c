@@ -223,6 +223,19 @@ static void test_nat_overload_keeps_the_port_until_its_last_host_is_gone(void **
     nat_free(nat);
 }
 
+static void test_nat_overload_answer_outlives_the_host_it_was_taken_from(void **state)
+{
+    (void)state;
+    struct nat_config config = plain();
+    config.ports = NAT_PORTS_OVERLOAD;
+    struct nat *nat = nat_of(&config);
+    struct addr mapped = out(nat, 0, "10.0.0.2:5000", "203.0.113.1:1");
+    out(nat, 60 * TIME_S, "10.0.0.3:5000", "203.0.113.1:1");
+    reaches(nat, 130 * TIME_S, "203.0.113.1:1", &mapped, "10.0.0.3:5000");
+    assert_int_equal(nat_stats(nat).live, 1);
+    nat_free(nat);
+}
+
 static void test_nat_sequential_gives_the_next_free_port(void **state)
 {
     (void)state;
@@ -607,6 +620,7 @@ int main(void)
         cmocka_unit_test(test_nat_symmetric_second_mapping_cannot_have_the_same_port),
         cmocka_unit_test(test_nat_overload_tells_hosts_apart_by_the_remote),
         cmocka_unit_test(test_nat_overload_keeps_the_port_until_its_last_host_is_gone),
+        cmocka_unit_test(test_nat_overload_answer_outlives_the_host_it_was_taken_from),
         cmocka_unit_test(test_nat_sequential_gives_the_next_free_port),
         cmocka_unit_test(test_nat_parity_is_kept_while_it_can_be),
         cmocka_unit_test(test_nat_every_port_of_the_range_can_be_given),

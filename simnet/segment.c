@@ -91,7 +91,7 @@ struct interface *segment_receiver(const struct segment *segment, const struct i
             return NULL;
         *why = NET_NO_ROUTE;
         receiver = segment->defaults[family_index(to)];
-        if (!receiver || receiver == from) // a gateway does not send back what came to it
+        if (!receiver)
             return NULL;
     }
     *why = NET_ISOLATED;

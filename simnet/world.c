@@ -123,8 +123,8 @@ uint64_t world_seq(struct world *world)
     return world->seq++;
 }
 
-static void drop_record(struct world *world, const struct place *place,
-                        const struct packet *packet, enum net_drop reason)
+static void drop_record(struct world *world, const struct place *place, const struct packet *packet,
+                        enum net_drop reason)
 {
     if (world->drops_count == WORLD_DROPS_MAX)
         return;
@@ -150,6 +150,7 @@ unsigned world_drops(const struct world *world)
 
 struct net_drop_record world_drop_record(const struct world *world, unsigned index)
 {
+    assert(index < world->drops_count);
     return world->drops[index];
 }
 
