@@ -47,8 +47,11 @@ static void connect_once(uint64_t seed)
     }
     while (ice_agent_state(agents[0]) != ICE_COMPLETED ||
            ice_agent_state(agents[1]) != ICE_COMPLETED) {
-        while (pump(agents[0], agents[1], now) | pump(agents[1], agents[0], now))
-            ;
+        bool busy = true;
+        while (busy) {
+            busy = pump(agents[0], agents[1], now);
+            busy |= pump(agents[1], agents[0], now);
+        }
         now = time_min(ice_agent_deadline(agents[0]), ice_agent_deadline(agents[1]));
         assert(now < 10 * TIME_S); // a consent check after the end at most
     }

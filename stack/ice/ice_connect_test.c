@@ -146,6 +146,33 @@ static void test_ice_peer_reflexive_over_relay(void **state)
     duo_free(duo);
 }
 
+// Each answer comes from a port that the check did not go to, each check back from a new one, which
+// triggers the next: the relay must have its turn all the same, before the lists are full.
+static void test_ice_endless_triggered_checks_leave_room(void **state)
+{
+    (void)state;
+    struct duo *duo = duo_of_nats(NAT_SYMMETRIC_OPEN, NAT_SYMMETRIC_OPEN);
+    // What each has asked a STUN server left its reflexive candidate open to all.
+    struct addr server = at("192.0.2.1:3478");
+    duo->side[0].mappings[duo->side[0].mappings_count++] =
+        (struct mapping){at("10.0.0.1:1000"), at("198.51.100.1:1000"), server};
+    duo->side[1].mappings[duo->side[1].mappings_count++] =
+        (struct mapping){at("10.8.0.1:2000"), at("203.0.113.1:2000"), server};
+    duo_socket(duo, 0, "192.0.2.9:5000", false);
+    struct ice_candidate relay = candidate(ICE_RELAY, "192.0.2.9:5000", NULL);
+    relay.related = at("198.51.100.1:1000");
+    duo_add(duo, 0, &relay, true);
+    duo_start(duo);
+    duo_done(duo);
+    duo_run(duo, 2 * S);
+    assert_string_equal(ice_state_name(duo_state(duo, 0)), "completed");
+    assert_string_equal(ice_state_name(duo_state(duo, 1)), "completed");
+    assert_int_equal(ice_agent_selected(duo->side[0].agent)->local.type, ICE_RELAY);
+    assert_true(ice_agent_selected(duo->side[1].agent)->nominated);
+    assert_int_equal(ice_agent_stats(duo->side[1].agent).drops[ICE_CHECKLIST_FULL], 0);
+    duo_free(duo);
+}
+
 // ------------------------------------------------------------------------------------------
 // trickle
 
@@ -309,7 +336,7 @@ static void test_ice_role_conflict_equal_tiebreakers(void **state)
     role_conflict(ICE_CONTROLLED, 5, 5, ICE_CONTROLLED);
 }
 
-static bool drop_first_of_b(struct duo *duo, unsigned from, const struct packet *packet)
+static bool drop_first_of_b(struct duo *duo, unsigned from, struct packet *packet)
 {
     return from == 1 && packet_is(packet, STUN_REQUEST) && duo->dropped++ == 0;
 }
@@ -420,7 +447,7 @@ static bool is_better_path(const struct packet *packet)
     return addr_equal(&packet->to, &better) || addr_equal(&packet->from, &better);
 }
 
-static bool drop_better_for_400ms(struct duo *duo, unsigned from, const struct packet *packet)
+static bool drop_better_for_400ms(struct duo *duo, unsigned from, struct packet *packet)
 {
     (void)from;
     return duo->now < 400 * MS && is_better_path(packet);
@@ -440,7 +467,7 @@ static void test_ice_best_valid_pair_is_nominated(void **state)
     duo_free(duo);
 }
 
-static bool drop_better(struct duo *duo, unsigned from, const struct packet *packet)
+static bool drop_better(struct duo *duo, unsigned from, struct packet *packet)
 {
     (void)duo;
     (void)from;
@@ -461,7 +488,7 @@ static void test_ice_nomination_waits_no_longer_than_told(void **state)
     duo_free(duo);
 }
 
-static bool drop_first_nomination(struct duo *duo, unsigned from, const struct packet *packet)
+static bool drop_first_nomination(struct duo *duo, unsigned from, struct packet *packet)
 {
     (void)from;
     return packet_has(packet, STUN_USE_CANDIDATE) && duo->dropped++ == 0;
@@ -478,7 +505,7 @@ static void test_ice_lost_nomination_is_repeated(void **state)
     duo_free(duo);
 }
 
-static bool drop_nomination_answer(struct duo *duo, unsigned from, const struct packet *packet)
+static bool drop_nomination_answer(struct duo *duo, unsigned from, struct packet *packet)
 {
     return from == 1 && duo->now >= 60 * MS && packet_is(packet, STUN_SUCCESS) &&
            duo->dropped++ == 0;
@@ -496,7 +523,7 @@ static void test_ice_lost_nomination_answer_is_repeated(void **state)
     duo_free(duo);
 }
 
-static bool drop_nomination_of_better(struct duo *duo, unsigned from, const struct packet *packet)
+static bool drop_nomination_of_better(struct duo *duo, unsigned from, struct packet *packet)
 {
     (void)duo;
     (void)from;
@@ -516,7 +543,7 @@ static void test_ice_failed_nomination_falls_back(void **state)
     duo_free(duo);
 }
 
-static bool drop_b_checks(struct duo *duo, unsigned from, const struct packet *packet)
+static bool drop_b_checks(struct duo *duo, unsigned from, struct packet *packet)
 {
     return from == 1 && packet_is(packet, STUN_REQUEST) && duo->now < 300 * MS;
 }
@@ -600,6 +627,89 @@ static void test_ice_ipv6(void **state)
     duo_free(duo);
 }
 
+// -------------------------------------------------------------------------------------------
+// chance
+
+static struct rng chance;
+
+// One in eight is lost, and the others overtake each other.
+static bool lossy(struct duo *duo, unsigned from, struct packet *packet)
+{
+    (void)from;
+    packet->at = duo->now + 1 * MS + (nanotime)rng_below(&chance, 150 * (uint64_t)MS);
+    return rng_below(&chance, 8) == 0;
+}
+
+// Signaling in random order: candidates, credentials and ends as they happen to come.
+static void signal_at_random(struct duo *duo)
+{
+    static const char *const hosts[2][3] = {{"10.0.0.1:1000", "10.0.0.1:1001", "10.0.7.1:1000"},
+                                            {"10.8.0.1:2000", "10.8.7.1:2001", "10.8.9.1:2000"}};
+    unsigned next[2] = {0, 0};
+    bool known[2] = {false, false};
+    while (next[0] < 3 || next[1] < 3 || !known[0] || !known[1]) {
+        unsigned side = (unsigned)rng_below(&chance, 2);
+        if (rng_below(&chance, 3) == 0) {
+            duo_credentials(duo, side, false);
+            known[side] = true;
+        } else if (next[side] < 3) {
+            bool tell = next[side] == 0 || rng_below(&chance, 4) != 0;
+            duo_host(duo, side, hosts[side][next[side]++], tell);
+        }
+        duo_run(duo, duo->now + (nanotime)rng_below(&chance, 300 * (uint64_t)MS));
+    }
+    duo_done(duo);
+}
+
+// However it went, both sides end with the same pair, seen from its two ends.
+static void test_ice_chance_never_splits_the_pair(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 1000; seed++) {
+        chance = rng_seed(seed, "chance");
+        struct duo *duo = duo_new(rng_below(&chance, 2) ? ICE_CONTROLLING : ICE_CONTROLLED,
+                                  rng_below(&chance, 2) ? ICE_CONTROLLING : ICE_CONTROLLED);
+        for (unsigned i = 0; i < 2; i++) {
+            duo->side[i].nat = rng_below(&chance, 2) ? NAT_NONE : NAT_SYMMETRIC;
+            duo->side[i].public_ip = ip_v4(198, 51, 100, (uint8_t)(i + 1));
+        }
+        if (duo->side[0].nat != NAT_NONE)
+            duo->side[1].nat = NAT_NONE;
+        duo->drop = lossy;
+        signal_at_random(duo);
+        duo_run(duo, duo->now + 35 * S);
+        const struct ice_pair *a = ice_agent_selected(duo->side[0].agent);
+        const struct ice_pair *b = ice_agent_selected(duo->side[1].agent);
+        if (!a || !b || !a->nominated || !b->nominated ||
+            !addr_equal(&a->local.addr, &b->remote.addr) ||
+            !addr_equal(&b->local.addr, &a->remote.addr)) {
+            fputs(duo->log.text.at, stderr);
+            fail_msg("seed %u: %s, %s", (unsigned)seed, duo_selected(duo, 0), duo_selected(duo, 1));
+        }
+        assert_int_not_equal(ice_agent_role(duo->side[0].agent),
+                             ice_agent_role(duo->side[1].agent));
+        duo_free(duo);
+    }
+}
+
+// The same seed, the same text.
+static void test_ice_trace_is_the_same_again(void **state)
+{
+    (void)state;
+    struct duo *duos[2];
+    for (int i = 0; i < 2; i++) {
+        chance = rng_seed(42, "again");
+        duos[i] = duo_new(ICE_CONTROLLING, ICE_CONTROLLING);
+        duos[i]->drop = lossy;
+        signal_at_random(duos[i]);
+        duo_run(duos[i], 30 * S);
+    }
+    assert_true(duos[0]->log.text.len > 1000);
+    assert_string_equal(duos[0]->log.text.at, duos[1]->log.text.at);
+    duo_free(duos[0]);
+    duo_free(duos[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -607,6 +717,7 @@ int main(void)
         cmocka_unit_test(test_ice_srflx_through_two_nats),
         cmocka_unit_test(test_ice_symmetric_nat_is_peer_reflexive),
         cmocka_unit_test(test_ice_peer_reflexive_over_relay),
+        cmocka_unit_test(test_ice_endless_triggered_checks_leave_room),
         cmocka_unit_test(test_ice_remote_candidate_before_any_local),
         cmocka_unit_test(test_ice_candidates_long_after_credentials),
         cmocka_unit_test(test_ice_early_check_is_answered_and_remembered),
@@ -628,6 +739,8 @@ int main(void)
         cmocka_unit_test(test_ice_unreachable_host_holds_nothing_back),
         cmocka_unit_test(test_ice_reflexive_candidate_without_host),
         cmocka_unit_test(test_ice_ipv6),
+        cmocka_unit_test(test_ice_chance_never_splits_the_pair),
+        cmocka_unit_test(test_ice_trace_is_the_same_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

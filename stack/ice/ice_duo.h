@@ -65,7 +65,7 @@ struct duo {
     struct trace_log log;
     struct packet packets[DUO_PACKETS];
     unsigned packets_count;
-    bool (*drop)(struct duo *duo, unsigned from, const struct packet *packet);
+    bool (*drop)(struct duo *duo, unsigned from, struct packet *packet);
     unsigned dropped; // a counter for `drop`
 };
 

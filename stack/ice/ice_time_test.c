@@ -117,7 +117,7 @@ static void test_ice_patience_with_an_empty_checklist(void **state)
     duo_free(duo);
 }
 
-static bool answer_400(struct duo *duo, unsigned from, const struct packet *packet)
+static bool answer_400(struct duo *duo, unsigned from, struct packet *packet)
 {
     struct stun_msg msg;
     if (from == 1 || stun_decode(bytes_of(packet->bytes, packet->len), &msg) != STUN_OK)
@@ -155,7 +155,7 @@ static void test_ice_patience_when_all_pairs_failed(void **state)
     duo_free(duo);
 }
 
-static bool answer_400_early(struct duo *duo, unsigned from, const struct packet *packet)
+static bool answer_400_early(struct duo *duo, unsigned from, struct packet *packet)
 {
     return duo->now < 10 * S ? answer_400(duo, from, packet) : false;
 }
@@ -182,7 +182,7 @@ static void test_ice_failed_pair_is_revived(void **state)
 // ------------------------------------------------------------------------------------------
 // consent
 
-static bool drop_all(struct duo *duo, unsigned from, const struct packet *packet)
+static bool drop_all(struct duo *duo, unsigned from, struct packet *packet)
 {
     (void)duo;
     (void)from;
@@ -226,7 +226,7 @@ static void test_ice_consent_survives_10s(void **state)
 
 static nanotime last_answer; // to a
 
-static bool note_answers(struct duo *duo, unsigned from, const struct packet *packet)
+static bool note_answers(struct duo *duo, unsigned from, struct packet *packet)
 {
     if (from == 1 && packet_is(packet, STUN_SUCCESS))
         last_answer = packet->at;
@@ -258,10 +258,9 @@ static void test_ice_consent_expires(void **state)
     duo_free(duo);
 }
 
-static bool unsign_answers(struct duo *duo, unsigned from, const struct packet *packet)
+static bool unsign_answers(struct duo *duo, unsigned from, struct packet *packet)
 {
     (void)duo;
-    struct packet *changed = (struct packet *)(uintptr_t)packet;
     struct stun_msg msg;
     if (from != 1 || !packet_is(packet, STUN_SUCCESS))
         return false;
@@ -271,11 +270,11 @@ static bool unsign_answers(struct duo *duo, unsigned from, const struct packet *
     memcpy(id, msg.id, sizeof id);
     struct addr mapped = msg.mapped;
     struct stun_writer w =
-        stun_begin(changed->bytes, sizeof changed->bytes, STUN_SUCCESS, STUN_BINDING, id);
+        stun_begin(packet->bytes, sizeof packet->bytes, STUN_SUCCESS, STUN_BINDING, id);
     stun_add_xor_addr(&w, STUN_XOR_MAPPED_ADDRESS, &mapped);
     stun_add_integrity(&w, key);
     stun_add_fingerprint(&w);
-    changed->len = stun_end(&w).len;
+    packet->len = stun_end(&w).len;
     stun_key_free(key);
     return false;
 }
@@ -292,7 +291,7 @@ static void test_ice_consent_needs_authentic_answers(void **state)
     duo_free(duo);
 }
 
-static bool answer_403(struct duo *duo, unsigned from, const struct packet *packet)
+static bool answer_403(struct duo *duo, unsigned from, struct packet *packet)
 {
     struct stun_msg msg;
     if (from == 1 || stun_decode(bytes_of(packet->bytes, packet->len), &msg) != STUN_OK ||
@@ -373,7 +372,7 @@ static void test_ice_restart_keeps_the_old_pair_meanwhile(void **state)
     duo_free(duo);
 }
 
-static bool drop_old_path(struct duo *duo, unsigned from, const struct packet *packet)
+static bool drop_old_path(struct duo *duo, unsigned from, struct packet *packet)
 {
     (void)duo;
     (void)from;
