@@ -50,7 +50,7 @@ void ice_agent_free(struct ice_agent *agent)
     free(agent);
 }
 
-// -------------------------------------------------------------------------------------- the state
+// --------------------------------------------------------------------------------------- the state
 
 static enum ice_state state_now(const struct ice_agent *agent)
 {
@@ -141,7 +141,7 @@ void ice_agent_set_role(struct ice_agent *agent, nanotime now, enum ice_role rol
     ice_role_switch(agent, now, role);
 }
 
-// ----------------------------------------------------------------------------------- candidates
+// -------------------------------------------------------------------------------------- candidates
 // end
 
 void ice_agent_local_done(struct ice_agent *agent, nanotime now)
@@ -199,7 +199,7 @@ enum ice_drop ice_agent_input(struct ice_agent *agent, nanotime now,
     return drop;
 }
 
-// -------------------------------------------------------------------------------- poll and
+// ---------------------------------------------------------------------------------------- poll and
 // deadline
 
 static bool can_start(const struct ice_agent *agent)

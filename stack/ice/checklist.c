@@ -123,7 +123,7 @@ void ice_pairs_update(struct ice_agent *agent)
     agent->frozen_stuck = false;
 }
 
-// ------------------------------------------------------------------------------- adding, removing
+// -------------------------------------------------------------------------------- adding, removing
 
 uint16_t ice_pair_find(const struct ice_agent *agent, const struct addr *base, uint16_t remote)
 {
@@ -275,8 +275,7 @@ void ice_pair_form(struct ice_agent *agent, nanotime now, uint16_t local, uint16
         pair_set_first_state(agent, now, slot);
 }
 
-// -----------------------------------------------------------------------------------------
-// freezing
+// ---------------------------------------------------------------------------------------- freezing
 
 // RFC 8445 6.1.2.6: of each foundation, the pair with the highest priority waits.
 void ice_pairs_start(struct ice_agent *agent, nanotime now)

@@ -5,7 +5,7 @@
 
 #define TRANSACTIONS_FIRST 8u
 
-// ------------------------------------------------------------------------------------ the table
+// --------------------------------------------------------------------------------------- the table
 
 // A slot to use: free, past its time, new, or at the last the oldest that no pair waits for.
 static unsigned transaction_slot(struct ice_agent *agent, nanotime now)
@@ -94,8 +94,7 @@ void ice_pair_cancel(struct ice_agent *agent, uint16_t slot)
     pair->transaction = NO_INDEX;
 }
 
-// ------------------------------------------------------------------------------------------
-// sending
+// ----------------------------------------------------------------------------------------- sending
 
 void ice_request_encode(struct ice_agent *agent, const struct transaction *transaction,
                         struct ice_output *out)
@@ -188,8 +187,7 @@ bool ice_checks_repeat(struct ice_agent *agent, nanotime now, struct ice_output 
     return false;
 }
 
-// ------------------------------------------------------------------------------------------
-// failing
+// ----------------------------------------------------------------------------------------- failing
 
 static void pair_mark_failed(struct ice_agent *agent, nanotime now, uint16_t slot)
 {

@@ -75,8 +75,7 @@ static void test_ice_host_to_host(void **state)
     duo_free(duo);
 }
 
-// ----------------------------------------------------------------------------------------------
-// NAT
+// --------------------------------------------------------------------------------------------- NAT
 
 static struct duo *duo_of_nats(enum nat_kind a, enum nat_kind b)
 {
@@ -173,8 +172,14 @@ static void test_ice_endless_triggered_checks_leave_room(void **state)
     duo_free(duo);
 }
 
-// ------------------------------------------------------------------------------------------
-// trickle
+// ----------------------------------------------------------------------------------------- trickle
+
+static bool drop_before_20ms(struct duo *duo, unsigned from, struct packet *packet)
+{
+    (void)from;
+    (void)packet;
+    return duo->now < 20 * MS;
+}
 
 static void test_ice_remote_candidate_before_any_local(void **state)
 {
@@ -293,8 +298,37 @@ static void test_ice_peer_reflexive_is_signalled_during_its_check(void **state)
     duo_free(duo);
 }
 
-// --------------------------------------------------------------------------------------------
-// roles
+// RFC 8838 12: a new pair waits when it is the best of its foundation, or another one of it has
+// succeeded; else it is frozen.
+static void test_ice_trickled_pairs_get_their_state(void **state)
+{
+    (void)state;
+    struct duo *duo = duo_new(ICE_CONTROLLING, ICE_CONTROLLED);
+    duo->drop = drop_before_20ms;
+    duo_start(duo);
+    duo_host(duo, 0, "10.0.0.1:1000", false);
+    struct ice_candidate remote = candidate(ICE_SRFLX, "10.0.0.2:2000", NULL);
+    struct ice_agent *agent = duo->side[0].agent;
+    duo_host(duo, 1, "10.0.0.2:2000", false);
+    memcpy(remote.foundation, "1", 2);
+    remote.priority = 5000;
+    ice_agent_add_remote(agent, 0, &remote);
+    duo_run(duo, 10 * MS);
+    static const uint32_t priorities[] = {6000, 4000, 3000};
+    for (uint16_t i = 0; i < 3; i++) {
+        if (i == 2)
+            duo_run(duo, 700 * MS); // the first one has succeeded, at its second sending
+        text_clear(&duo->log.text);
+        remote.addr.port = (uint16_t)(2001 + i);
+        remote.priority = priorities[i];
+        ice_agent_add_remote(agent, duo->now, &remote);
+        assert_true(duo_traced(duo, "formed"));
+        assert_int_equal(duo_traced(duo, "waiting"), i != 1);
+    }
+    duo_free(duo);
+}
+
+// ------------------------------------------------------------------------------------------- roles
 
 static void role_conflict(enum ice_role both, uint64_t a, uint64_t b, enum ice_role a_ends)
 {
@@ -366,8 +400,7 @@ static void test_ice_role_conflict_seen_by_one_side(void **state)
     }
 }
 
-// ---------------------------------------------------------------------------------------------
-// lite
+// -------------------------------------------------------------------------------------------- lite
 
 static struct duo *duo_of_lite(bool a_lite)
 {
@@ -427,8 +460,7 @@ static void test_ice_lite_has_host_candidates_only(void **state)
     duo_free(duo);
 }
 
-// ---------------------------------------------------------------------------------------
-// nomination
+// -------------------------------------------------------------------------------------- nomination
 
 static struct duo *duo_of_two_hosts(void)
 {
@@ -627,8 +659,7 @@ static void test_ice_ipv6(void **state)
     duo_free(duo);
 }
 
-// -------------------------------------------------------------------------------------------
-// chance
+// ------------------------------------------------------------------------------------------ chance
 
 static struct rng chance;
 
@@ -724,6 +755,7 @@ int main(void)
         cmocka_unit_test(test_ice_end_of_candidates_first),
         cmocka_unit_test(test_ice_peer_reflexive_is_signalled_later),
         cmocka_unit_test(test_ice_peer_reflexive_is_signalled_during_its_check),
+        cmocka_unit_test(test_ice_trickled_pairs_get_their_state),
         cmocka_unit_test(test_ice_role_conflict_larger_tiebreaker_controls),
         cmocka_unit_test(test_ice_role_conflict_equal_tiebreakers),
         cmocka_unit_test(test_ice_role_conflict_seen_by_one_side),

@@ -181,7 +181,7 @@ static inline void duo_start(struct duo *duo)
     duo_credentials(duo, 1, false);
 }
 
-// -------------------------------------------------------------------------------------- the
+// --------------------------------------------------------------------------------------------- the
 // network
 
 static inline bool nat_out(struct side *side, struct packet *packet)

@@ -141,8 +141,7 @@ static void add_host(struct peer *peer)
     assert_true(ice_agent_add_remote(peer->agent, 0, &host));
 }
 
-// -----------------------------------------------------------------------------------------
-// requests
+// ---------------------------------------------------------------------------------------- requests
 
 static void test_ice_good_check_is_answered_and_checked_back(void **state)
 {
@@ -227,6 +226,27 @@ static void test_ice_wrong_username(void **state)
         assert_int_equal(peer_send(&peer, 0, request_end(&peer, &w)), ICE_BAD_USERNAME);
         assert_int_equal(answer(&peer, 0, false), 401);
     }
+    peer_free(&peer);
+}
+
+// RFC 8445 7.3: whatever follows the colon is valid, so it is answered; but a check of another
+// session of the peer has no other effect (7.3.1.4).
+static void test_ice_check_of_another_session(void **state)
+{
+    (void)state;
+    struct peer peer = peer_new(ICE_CONTROLLED);
+    uint8_t text[64];
+    struct writer u = writer_of(text, sizeof text);
+    write_bytes(&u, bytes_text(ice_agent_credentials(peer.agent)->ufrag));
+    write_bytes(&u, bytes_text(":stranger"));
+    struct stun_writer w = request_begin(&peer);
+    stun_add_bytes(&w, STUN_USERNAME, writer_bytes(&u));
+    stun_add_u32(&w, STUN_PRIORITY, 1);
+    stun_add_u64(&w, STUN_ICE_CONTROLLING, 7);
+    assert_int_equal(peer_send(&peer, 0, request_end(&peer, &w)), ICE_KEPT);
+    assert_int_equal(answer(&peer, 0, true), 0);
+    assert_false(agent_sends(&peer, 0)->any);
+    assert_int_equal(ice_agent_stats(peer.agent).pairs, 0);
     peer_free(&peer);
 }
 
@@ -337,8 +357,7 @@ static void test_ice_indication_has_no_effect(void **state)
     }
 }
 
-// ----------------------------------------------------------------------------------------
-// responses
+// --------------------------------------------------------------------------------------- responses
 
 static void test_ice_response_must_be_ours_and_signed(void **state)
 {
@@ -470,8 +489,7 @@ static void test_ice_better_nomination_wins(void **state)
     peer_free(&peer);
 }
 
-// -----------------------------------------------------------------------------------------
-// capacity
+// ---------------------------------------------------------------------------------------- capacity
 
 static void test_ice_capacity_of_one(void **state)
 {
@@ -550,8 +568,7 @@ static void test_ice_pairs_are_limited_to_the_best(void **state)
     peer_free(&peer);
 }
 
-// ----------------------------------------------------------------------------------------
-// candidates
+// -------------------------------------------------------------------------------------- candidates
 
 // shared/vectors "ice-constructed": candidate_priority and pair_priority, from the formulas of RFC
 // 8445 5.1.2.1 and 6.1.2.3.
@@ -708,6 +725,7 @@ int main(void)
         cmocka_unit_test(test_ice_damaged_check_has_no_effect),
         cmocka_unit_test(test_ice_fingerprint_is_required),
         cmocka_unit_test(test_ice_wrong_username),
+        cmocka_unit_test(test_ice_check_of_another_session),
         cmocka_unit_test(test_ice_wrong_password),
         cmocka_unit_test(test_ice_unknown_attribute_is_420),
         cmocka_unit_test(test_ice_check_without_priority),

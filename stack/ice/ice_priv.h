@@ -28,7 +28,7 @@
 #define TRANSACTIONS_SPARE 16 // beyond two for each pair: consent checks on their way
 #define KEEPALIVE_INTERVAL (15 * TIME_S) // RFC 8445 11: Tr
 
-// ------------------------------------------------------------------------------------- candidates
+// -------------------------------------------------------------------------------------- candidates
 
 struct candidate {
     struct ice_candidate is;
@@ -41,7 +41,7 @@ struct candidates {
     unsigned count;
 };
 
-// ------------------------------------------------------------------------------------------ pairs
+// ------------------------------------------------------------------------------------------- pairs
 
 enum pair_state {
     PAIR_FROZEN,
@@ -76,7 +76,7 @@ struct pair {
     bool nominate_on_success; // controlled: USE-CANDIDATE came before the pair was valid
 };
 
-// ----------------------------------------------------------------------------------- transactions
+// ------------------------------------------------------------------------------------ transactions
 
 enum transaction_kind {
     TRANSACTION_FREE,
@@ -269,7 +269,7 @@ bool ice_check_send(struct ice_agent *agent, nanotime now, struct ice_output *ou
 void ice_request_encode(struct ice_agent *agent, const struct transaction *transaction,
                         struct ice_output *out);
 
-// -------------------------------------------------------------------- requests.c and responses.c
+// ---------------------------------------------------------------------- requests.c and responses.c
 
 enum ice_drop ice_request_input(struct ice_agent *agent, nanotime now,
                                 const struct datagram *datagram, const struct stun_msg *msg);

@@ -95,8 +95,7 @@ static void test_ice_check_is_repeated_and_given_up(void **state)
     ice_agent_free(agent);
 }
 
-// -----------------------------------------------------------------------------------------
-// patience
+// ---------------------------------------------------------------------------------------- patience
 
 // RFC 8863 4: not even an empty checklist fails before 39.5 s.
 static void test_ice_patience_with_an_empty_checklist(void **state)
@@ -155,6 +154,30 @@ static void test_ice_patience_when_all_pairs_failed(void **state)
     duo_free(duo);
 }
 
+static bool drop_until_41s(struct duo *duo, unsigned from, struct packet *packet)
+{
+    (void)from;
+    (void)packet;
+    return duo->now < 41 * S;
+}
+
+// Candidates came late: their checks are still on their way when patience ends.
+static void test_ice_patience_waits_for_checks_in_progress(void **state)
+{
+    (void)state;
+    struct duo *duo = duo_new(ICE_CONTROLLING, ICE_CONTROLLED);
+    duo_start(duo);
+    duo->drop = drop_until_41s;
+    duo_run(duo, 35 * S);
+    duo_host(duo, 0, "10.0.0.1:1000", true);
+    duo_host(duo, 1, "10.0.0.2:2000", true);
+    duo_done(duo);
+    duo_run(duo, 50 * S);
+    assert_int_equal(duo_state(duo, 0), ICE_COMPLETED);
+    assert_int_equal(duo_state(duo, 1), ICE_COMPLETED);
+    duo_free(duo);
+}
+
 static bool answer_400_early(struct duo *duo, unsigned from, struct packet *packet)
 {
     return duo->now < 10 * S ? answer_400(duo, from, packet) : false;
@@ -179,8 +202,7 @@ static void test_ice_failed_pair_is_revived(void **state)
     duo_free(duo);
 }
 
-// ------------------------------------------------------------------------------------------
-// consent
+// ----------------------------------------------------------------------------------------- consent
 
 static bool drop_all(struct duo *duo, unsigned from, struct packet *packet)
 {
@@ -322,8 +344,7 @@ static void test_ice_consent_is_revoked(void **state)
     duo_free(duo);
 }
 
-// ------------------------------------------------------------------------------------------
-// restart
+// ----------------------------------------------------------------------------------------- restart
 
 static void both_restart(struct duo *duo)
 {
@@ -454,6 +475,7 @@ int main(void)
         cmocka_unit_test(test_ice_check_is_repeated_and_given_up),
         cmocka_unit_test(test_ice_patience_with_an_empty_checklist),
         cmocka_unit_test(test_ice_patience_when_all_pairs_failed),
+        cmocka_unit_test(test_ice_patience_waits_for_checks_in_progress),
         cmocka_unit_test(test_ice_failed_pair_is_revived),
         cmocka_unit_test(test_ice_consent_checks_go_on),
         cmocka_unit_test(test_ice_consent_survives_10s),

@@ -102,8 +102,7 @@ void ice_selected_update(struct ice_agent *agent, nanotime now)
     ice_state_update(agent, now);
 }
 
-// ----------------------------------------------------------------------------------------
-// nominated
+// --------------------------------------------------------------------------------------- nominated
 
 // Set the nominated flag of a valid pair, which concludes the checks.
 //

@@ -3,8 +3,7 @@
 
 #include <assert.h>
 
-// ------------------------------------------------------------------------------------------
-// answers
+// ----------------------------------------------------------------------------------------- answers
 
 static bool reply_add(struct ice_agent *agent, const struct datagram *datagram,
                       const struct stun_msg *msg, enum reply_key key, unsigned code)
@@ -68,7 +67,7 @@ bool ice_reply_send(struct ice_agent *agent, nanotime now, struct ice_output *ou
     return true;
 }
 
-// ------------------------------------------------------------------------------------ who may ask
+// ------------------------------------------------------------------------------------- who may ask
 
 // RFC 8445 7.3: "our fragment:anything". Which of our sessions that names; the rest is `peer`.
 static enum reply_key username_session(const struct ice_agent *agent, struct bytes username,
@@ -136,7 +135,7 @@ static bool role_conflict(struct ice_agent *agent, nanotime now, const struct st
     return false;
 }
 
-// ---------------------------------------------------------------------------------------- heeding
+// ----------------------------------------------------------------------------------------- heeding
 
 // RFC 8445 7.3.1.4 and 7.3.1.5: check back, and note the nomination.
 static void pair_trigger(struct ice_agent *agent, nanotime now, uint16_t slot, bool nominated)
