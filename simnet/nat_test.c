@@ -254,6 +254,20 @@ static void test_nat_sequential_gives_the_next_free_port(void **state)
     nat_free(nat);
 }
 
+static void test_nat_sequential_begins_again_after_the_last_port(void **state)
+{
+    (void)state;
+    struct nat_config config = plain();
+    config.ports = NAT_PORTS_SEQUENTIAL;
+    config.port_parity = false;
+    config.port_min = 65534;
+    struct nat *nat = nat_of(&config);
+    assert_int_equal(out(nat, 0, "10.0.0.2:5000", "203.0.113.1:1").port, 65534);
+    assert_int_equal(out(nat, 60 * TIME_S, "10.0.0.3:5000", "203.0.113.1:1").port, 65535);
+    assert_int_equal(out(nat, 120 * TIME_S, "10.0.0.4:5000", "203.0.113.1:1").port, 65534);
+    nat_free(nat);
+}
+
 static void test_nat_parity_is_kept_while_it_can_be(void **state)
 {
     (void)state;
@@ -622,6 +636,7 @@ int main(void)
         cmocka_unit_test(test_nat_overload_keeps_the_port_until_its_last_host_is_gone),
         cmocka_unit_test(test_nat_overload_answer_outlives_the_host_it_was_taken_from),
         cmocka_unit_test(test_nat_sequential_gives_the_next_free_port),
+        cmocka_unit_test(test_nat_sequential_begins_again_after_the_last_port),
         cmocka_unit_test(test_nat_parity_is_kept_while_it_can_be),
         cmocka_unit_test(test_nat_every_port_of_the_range_can_be_given),
         cmocka_unit_test(test_nat_pooling_paired_keeps_a_host_on_one_address),

@@ -95,8 +95,7 @@ struct interface *segment_receiver(const struct segment *segment, const struct i
             return NULL;
     }
     *why = NET_ISOLATED;
-    bool between_hosts =
-        receiver->place->kind == PLACE_HOST && from->place->kind == PLACE_HOST && receiver != from;
+    bool between_hosts = receiver->place->kind == PLACE_HOST && from->place->kind == PLACE_HOST;
     return segment->config.isolate && between_hosts ? NULL : receiver;
 }
 
