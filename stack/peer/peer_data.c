@@ -4,20 +4,22 @@
 
 #include "base/arena.h"
 
-#include <assert.h>
 #include <stdlib.h>
 
 #define DTLS_OVERHEAD 37  // of a record: header, explicit nonce, tag (RFC 6347 4.1, RFC 5288 3)
 #define RELAY_OVERHEAD 52 // of a Send indication to an IPv6 peer (RFC 8656 11.1)
 
-// The largest datagram of DTLS: inside a Send indication it must still fit.
+// The largest datagram of DTLS: inside a Send indication it must still fit. SCTP has a least size,
+// below which the network must fragment.
 static size_t dtls_mtu(const struct peer *p)
 {
-    size_t mtu = peer_mtu(p);
+    size_t mtu = peer_mtu(p), least = SCTP_MTU_MIN + DTLS_OVERHEAD;
+    bool relays = false;
     for (unsigned i = 0; i < p->config.servers_count; i++)
-        if (p->config.servers[i].kind == PEER_TURN)
-            return mtu - RELAY_OVERHEAD;
-    return mtu;
+        relays = relays || p->config.servers[i].kind == PEER_TURN;
+    if (relays)
+        mtu = mtu > RELAY_OVERHEAD ? mtu - RELAY_OVERHEAD : 0;
+    return mtu > least ? mtu : least;
 }
 
 // ------------------------------------------------------------------------- channels of the early
@@ -102,10 +104,9 @@ void peer_data_start(struct peer *p, nanotime now, const struct sdp_media *remot
                                  .trace = trace_part(&p->trace, "dtls")};
     p->dtls = dtls_new(&config);
 
-    size_t mtu = (dtls_mtu(p) - DTLS_OVERHEAD) & ~(size_t)3;
     struct sctp_config sctp = {.local_port = p->config.sctp_port ? p->config.sctp_port : 5000,
                                .remote_port = remote->sctp_port,
-                               .mtu = mtu > SCTP_MTU_MIN ? mtu : SCTP_MTU_MIN,
+                               .mtu = (dtls_mtu(p) - DTLS_OVERHEAD) & ~(size_t)3,
                                .max_message_size = remote->max_message_size,
                                .max_receive_size =
                                    p->config.max_message_size ? p->config.max_message_size : 262144,

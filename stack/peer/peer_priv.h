@@ -60,6 +60,8 @@ struct peer {
     uint64_t session_id, session_version;
     uint64_t remote_session_id, remote_session_version;
     struct bytes remote_ufrag, remote_pwd; // in `accepted`
+    struct addr *remotes;                  // addresses of remote candidates of this generation
+    unsigned remotes_max;
     struct {
         struct text lines; // each ends in a line feed
         unsigned count;

@@ -211,12 +211,28 @@ void peer_describe(struct peer *p, nanotime now, bool restart)
 
 // ---------------------------------------------------------------------------------- remote side
 
+// False: it was there before. ICE bounds the table.
+static bool note_remote(struct peer *p, const struct addr *addr)
+{
+    unsigned count = p->stats.remote_candidates;
+    for (unsigned i = 0; i < count; i++)
+        if (addr_equal(&p->remotes[i], addr))
+            return false;
+    if (count == p->remotes_max) {
+        p->remotes_max = p->remotes_max ? p->remotes_max * 2 : 4;
+        p->remotes = mem_grow(p->remotes, p->remotes_max * sizeof *p->remotes);
+    }
+    p->remotes[p->stats.remote_candidates++] = *addr;
+    return true;
+}
+
 static bool add_remote(struct peer *p, nanotime now, const struct ice_candidate *candidate)
 {
     char addr[ADDR_TEXT_MAX];
     if (!ice_agent_add_remote(p->ice, now, candidate))
         return peer_refuse(p, now, "more remote candidates than the table holds");
-    p->stats.remote_candidates++;
+    if (!note_remote(p, &candidate->addr))
+        return true;
     p->changed = true;
     trace(&p->trace, now, "remote candidate %s %s", ice_candidate_type_name(candidate->type),
           addr_print(&candidate->addr, addr));

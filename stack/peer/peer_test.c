@@ -123,6 +123,7 @@ static void test_peer_every_signal_twice(void **state)
     wire_run(wire, 2 * TIME_S);
     check_connected(wire, channel);
     assert_int_equal(wire->actor[1].answers, 1);
+    assert_int_equal(wire_stats(wire, 1).remote_candidates, 1);
     assert_int_equal(wire_stats(wire, 0).restarts, 0);
     assert_string_equal(wire_stats(wire, 0).error, "");
     wire_free(wire);
@@ -143,6 +144,29 @@ static void test_peer_dtls_before_the_answer(void **state)
     check_connected(wire, channel);
     assert_true(wire_log_has(wire, "early DTLS datagram: kept"));
     assert_int_equal(wire_stats(wire, 0).drops[PEER_TOO_EARLY], 0);
+    wire_free(wire);
+}
+
+static void test_peer_early_datagrams_bounded(void **state)
+{
+    (void)state;
+    struct wire *wire = wire_new(5, NULL);
+    wire->signal_delay[WIRE_ANSWER] = 900 * TIME_MS;
+    int channel = wire_open(wire, 0, "chat");
+    offer(wire);
+    wire_run(wire, 800 * TIME_MS); // one ClientHello is kept by now
+    static const uint8_t more[] = {22, 254, 253, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1};
+    static uint8_t large[4 * 1200] = {22};
+    struct datagram datagram = {wire->actor[1].addr, wire->actor[0].addr,
+                                bytes_of(large, sizeof large)};
+    assert_int_equal(peer_simrtc.input(ALICE, wire->now, &datagram), PEER_TOO_EARLY);
+    datagram.bytes = bytes_of(more, sizeof more);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(peer_simrtc.input(ALICE, wire->now, &datagram), PEER_KEPT);
+    assert_int_equal(peer_simrtc.input(ALICE, wire->now, &datagram), PEER_TOO_EARLY);
+    assert_int_equal(wire_stats(wire, 0).drops[PEER_TOO_EARLY], 2);
+    wire_run(wire, 5 * TIME_S);
+    check_connected(wire, channel);
     wire_free(wire);
 }
 
@@ -348,6 +372,65 @@ static void test_peer_relay_only(void **state)
     wire_free(wire);
 }
 
+static void test_peer_relayed_close_and_large_messages(void **state)
+{
+    (void)state;
+    struct wire *wire = wire_new(15, relay_only);
+    int channel = wire_open(wire, 0, "chat");
+    offer(wire);
+    wire_run(wire, 5 * TIME_S);
+    check_connected(wire, channel);
+    static const uint8_t large[50000];
+    struct bytes message = bytes_of(large, sizeof large);
+    assert_int_equal(peer_simrtc.send(ALICE, wire->now, (unsigned)channel, message, false),
+                     SCTP_SENT);
+    assert_int_equal(
+        peer_simrtc.send(BOB, wire->now, (unsigned)wire->actor[1].incoming, message, false),
+        SCTP_SENT);
+    wire_run(wire, wire->now + 5 * TIME_S);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(wire->actor[i].message_len, sizeof large);
+        assert_false(wire->actor[i].message_text);
+    }
+    // The goodbye leaves before the relay is given back.
+    peer_simrtc.close(ALICE, wire->now);
+    wire_run(wire, wire->now + TIME_S);
+    assert_int_equal(wire_stats(wire, 1).dtls_state, DTLS_CLOSED);
+    assert_int_equal(wire->actor[1].closed, 1);
+    assert_int_equal(turn_server_stats(wire->server).allocations_live, 1);
+    wire_free(wire);
+}
+
+static void dual_stack(struct peer_config *config, int i)
+{
+    config->locals[config->locals_count++] = wire_addr6(i);
+}
+
+static void ipv6_only(struct peer_config *config, int i)
+{
+    config->locals[0] = wire_addr6(i);
+}
+
+static void test_peer_ipv6(void **state)
+{
+    (void)state;
+    struct wire *wire = wire_new(70, dual_stack);
+    int channel = wire_open(wire, 0, "chat");
+    offer(wire);
+    wire_run(wire, 3 * TIME_S);
+    check_connected(wire, channel);
+    assert_int_equal(wire_stats(wire, 0).candidates[ICE_HOST], 2);
+    assert_int_equal(wire_stats(wire, 0).remote_candidates, 2);
+    wire_free(wire);
+    wire = wire_new(71, ipv6_only);
+    channel = wire_open(wire, 0, "chat");
+    offer(wire);
+    wire_run(wire, 3 * TIME_S);
+    check_connected(wire, channel);
+    assert_int_equal(wire_stats(wire, 0).selected.remote.addr.ip.family, IP_V6);
+    wire_free(wire);
+}
+
 static void all_kinds(struct peer_config *config, int i)
 {
     (void)i;
@@ -500,6 +583,7 @@ static void test_peer_ice_restart(void **state)
     check_restart(20, NULL, 0);
     check_restart(21, NULL, 1); // by the one who answered
     check_restart(22, no_trickle, 0);
+    check_restart(22, all_kinds, 0); // relays were given back by then, and are asked for again
 }
 
 static void test_peer_ice_restart_keeps_relay(void **state)
@@ -538,6 +622,7 @@ static void test_peer_renegotiates_without_restart(void **state)
     peer_simrtc.describe(BOB, wire->now, false); // the other way round: roles stay
     wire_run(wire, wire->now + TIME_S);
     check_connected(wire, channel);
+    assert_int_equal(wire_stats(wire, 0).remote_candidates, 1);
     assert_int_equal(wire_stats(wire, 0).restarts + wire_stats(wire, 1).restarts, 0);
     assert_int_equal(wire->actor[1].offers, 1);
     assert_int_equal(wire_stats(wire, 1).dtls_role, DTLS_CLIENT);
@@ -811,6 +896,7 @@ int main(void)
         cmocka_unit_test(test_peer_candidates_long_after_descriptions),
         cmocka_unit_test(test_peer_every_signal_twice),
         cmocka_unit_test(test_peer_dtls_before_the_answer),
+        cmocka_unit_test(test_peer_early_datagrams_bounded),
         cmocka_unit_test(test_peer_glare_is_refused),
         cmocka_unit_test(test_peer_refuses_bad_descriptions),
         cmocka_unit_test(test_peer_describe_while_answering_is_refused),
@@ -820,6 +906,8 @@ int main(void)
         cmocka_unit_test(test_peer_passive_answerer),
         cmocka_unit_test(test_peer_forced_role_conflict_resolves),
         cmocka_unit_test(test_peer_relay_only),
+        cmocka_unit_test(test_peer_relayed_close_and_large_messages),
+        cmocka_unit_test(test_peer_ipv6),
         cmocka_unit_test(test_peer_unused_relay_is_released),
         cmocka_unit_test(test_peer_turn_error_is_told),
         cmocka_unit_test(test_peer_gathering_times_out),

@@ -33,10 +33,11 @@ struct wire_event {
 
 struct actor {
     void *peer;
-    struct addr addr;
+    struct addr addr, addr6; // both reach it; which it has, its configuration says
     unsigned sent, candidates_told, ends_told, offers, answers, opened, closed, lows;
     int incoming; // the latest channel that came in, or -1
     unsigned messages;
+    size_t message_len;
     char message[64];
     bool message_text;
     struct text described; // the last description
@@ -87,14 +88,17 @@ static inline void wire_send(struct wire *wire, const struct datagram *datagram)
     digest_add(wire, &wire->now, sizeof wire->now);
     digest_add(wire, datagram->bytes.at, datagram->bytes.len);
     for (int i = 0; i < 2; i++)
-        if (wire->cut[i] && ip_equal(&datagram->from.ip, &wire->actor[i].addr.ip))
+        if (wire->cut[i] && (ip_equal(&datagram->from.ip, &wire->actor[i].addr.ip) ||
+                             ip_equal(&datagram->from.ip, &wire->actor[i].addr6.ip)))
             return;
     if (wire->lost && wire->lost(wire, datagram))
         return;
-    int to = ip_equal(&datagram->to.ip, &wire->server_addr.ip) ? SERVER
-             : addr_equal(&datagram->to, &wire->actor[0].addr) ? 0
-             : addr_equal(&datagram->to, &wire->actor[1].addr) ? 1
-                                                               : -1;
+    assert_true(datagram->bytes.len <= 1200); // no fragments, relayed or not
+    int to = ip_equal(&datagram->to.ip, &wire->server_addr.ip) ? SERVER : -1;
+    for (int i = 0; i < 2; i++)
+        if (addr_equal(&datagram->to, &wire->actor[i].addr) ||
+            addr_equal(&datagram->to, &wire->actor[i].addr6))
+            to = i;
     if (to < 0)
         return;
     struct wire_event *event =
@@ -142,6 +146,7 @@ static inline void actor_output(struct wire *wire, int i, const struct peer_outp
     case PEER_MESSAGE:
         actor->messages++;
         actor->message_text = out->text;
+        actor->message_len = out->bytes.len;
         bytes_copy_text(out->bytes, actor->message, sizeof actor->message);
         break;
     case PEER_BUFFERED_LOW:
@@ -232,6 +237,13 @@ static inline struct peer_config wire_config(struct wire *wire, int i, uint64_t 
     return config;
 }
 
+static inline struct addr wire_addr6(int i)
+{
+    struct addr addr = {.port = 6000};
+    ip_parse(bytes_text(i ? "fd00::2" : "fd00::1"), &addr.ip);
+    return addr;
+}
+
 static inline void config_add_server(struct peer_config *config, enum peer_server_kind kind)
 {
     config->servers[config->servers_count++] =
@@ -264,6 +276,7 @@ static inline struct wire *wire_new(uint64_t seed,
     wire->server = turn_server_new(&server);
     for (int i = 0; i < 2; i++) {
         wire->actor[i].addr = (struct addr){ip_v4(10, 0, 0, (uint8_t)(i + 1)), 5000};
+        wire->actor[i].addr6 = wire_addr6(i);
         wire->actor[i].incoming = -1;
     }
     for (int i = 0; i < 2; i++) {

@@ -89,6 +89,7 @@ static void destroy(void *peer)
     text_free(&p->accepted);
     text_free(&p->pending.lines);
     free(p->locals);
+    free(p->remotes);
     free(p->secrets);
     free(p);
 }
