@@ -570,7 +570,7 @@ static void test_ice_pairs_are_limited_to_the_best(void **state)
 
 // -------------------------------------------------------------------------------------- candidates
 
-// shared/vectors "ice-constructed": candidate_priority and pair_priority, from the formulas of RFC
+// From the vectors ice-constructed.json: the formulas of RFC
 // 8445 5.1.2.1 and 6.1.2.3.
 static void test_ice_priority_vectors(void **state)
 {
