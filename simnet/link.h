@@ -26,7 +26,7 @@ struct link_config {
     uint64_t rate_bps;    // 0: no limit
     uint32_t queue_bytes; // drop-tail, in front of the rate; 0: 64 KiB. A packet counts, headers
                           // and all, until its first bit leaves: one on an idle link never waits
-    uint32_t mtu; // the largest IP packet; 0: 1500
+    uint32_t mtu;         // the largest IP packet; 0: 1500
     bool down;
 };
 
