@@ -12,6 +12,8 @@ static const struct {
     const char *about;
 } commands[] = {
     {"run", cli_run, "run scenario files and folders"},
+    {"explain", cli_explain, "print the world that a scenario file describes"},
+    {"coverage", cli_coverage, "which requirements of the RFCs have scenarios"},
     {"metrics", cli_metrics, "list the names that an expectation may use"},
 };
 #define COMMANDS (sizeof commands / sizeof commands[0])
