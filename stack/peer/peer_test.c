@@ -610,6 +610,72 @@ static void test_peer_ice_restart_reordered_candidates(void **state)
     wire_free(wire);
 }
 
+// Browsers of old do not tell the generation: while we restart, a candidate is of the next one.
+static void test_peer_ice_restart_keeps_candidates_for_the_answer(void **state)
+{
+    (void)state;
+    struct wire *wire = wire_new(24, NULL);
+    int channel = wire_open(wire, 0, "chat");
+    offer(wire);
+    wire_run(wire, 3 * TIME_S);
+    peer_simrtc.describe(ALICE, wire->now, true);
+    struct bytes line = bytes_text("candidate:9 1 udp 1 10.0.0.77 5000 typ host");
+    assert_true(peer_simrtc.add_candidate(ALICE, wire->now, line));
+    assert_int_equal(wire_stats(wire, 0).remote_candidates, 1);
+    wire_run(wire, wire->now + 3 * TIME_S);
+    assert_int_equal(wire_stats(wire, 0).remote_candidates, 2);
+    check_connected(wire, channel);
+    wire_free(wire);
+}
+
+static void test_peer_ice_restart_answer_must_restart(void **state)
+{
+    (void)state;
+    struct wire *wire = wire_new(24, NULL);
+    int channel = wire_open(wire, 0, "chat");
+    offer(wire);
+    wire_run(wire, 3 * TIME_S);
+    struct text old = {0};
+    text_put(&old, wire->actor[1].described.at);
+    // The same answer but for a newer version.
+    char *version = strstr(old.at, " IN IP4 127") - 1;
+    *version = '9';
+    peer_simrtc.describe(ALICE, wire->now, true);
+    wire_pump(wire);
+    assert_false(accept_text(wire, 0, old.at, true));
+    assert_non_null(strstr(wire_stats(wire, 0).error, "old credentials"));
+    wire_run(wire, wire->now + 3 * TIME_S);
+    check_connected(wire, channel);
+    text_free(&old);
+    wire_free(wire);
+}
+
+static void test_peer_association_cannot_change(void **state)
+{
+    (void)state;
+    struct wire *wire = wire_new(24, NULL);
+    offer(wire);
+    wire_run(wire, 3 * TIME_S);
+    peer_simrtc.describe(ALICE, wire->now, false);
+    wire->signal_delay[WIRE_OFFER] = TIME_S;
+    wire_pump(wire);
+    struct text changed = {0};
+    text_put(&changed, wire->actor[0].described.at);
+    char *hash = strstr(changed.at, "a=fingerprint:sha-256 ") + 22;
+    hash[0] = hash[0] == 'A' ? 'B' : 'A';
+    assert_false(accept_text(wire, 1, changed.at, false));
+    assert_non_null(strstr(wire_stats(wire, 1).error, "fingerprint of an association"));
+    text_clear(&changed);
+    text_put(&changed, wire->actor[0].described.at);
+    char *setup_at = strstr(changed.at, "actpass"); // made one letter shorter
+    memmove(setup_at + 6, setup_at + 7, strlen(setup_at + 7) + 1);
+    memcpy(setup_at, "active", 6);
+    assert_false(accept_text(wire, 1, changed.at, false));
+    assert_non_null(strstr(wire_stats(wire, 1).error, "DTLS role"));
+    text_free(&changed);
+    wire_free(wire);
+}
+
 static void test_peer_renegotiates_without_restart(void **state)
 {
     (void)state;
@@ -915,6 +981,9 @@ int main(void)
         cmocka_unit_test(test_peer_ice_restart),
         cmocka_unit_test(test_peer_ice_restart_keeps_relay),
         cmocka_unit_test(test_peer_ice_restart_reordered_candidates),
+        cmocka_unit_test(test_peer_ice_restart_keeps_candidates_for_the_answer),
+        cmocka_unit_test(test_peer_ice_restart_answer_must_restart),
+        cmocka_unit_test(test_peer_association_cannot_change),
         cmocka_unit_test(test_peer_renegotiates_without_restart),
         cmocka_unit_test(test_peer_close_tells_the_other),
         cmocka_unit_test(test_peer_close_before_anything),
