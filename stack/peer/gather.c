@@ -343,8 +343,8 @@ enum gather_took gather_input(struct gather *gather, nanotime now, const struct 
         struct gather_task *task = &gather->tasks[i];
         if (task->stun && stun_client_input(task->stun, now, datagram))
             return GATHER_TOOK;
-        if (!task->turn || !addr_equal(&datagram->from, &task->server->addr) ||
-            !addr_equal(&datagram->to, &task->local))
+        // Its client knows which server it is with: maybe one that it was redirected to.
+        if (!task->turn || !addr_equal(&datagram->to, &task->local))
             continue;
         enum turn_drop drop = turn_client_input(task->turn, now, datagram);
         if (drop == TURN_KEPT)
