@@ -83,7 +83,7 @@ bool load_nat(struct load *load, const struct yaml_node *node, bool *has_nat,
     if (preset && !nat_preset_load(load, preset, has_nat, &nodes.nat))
         return false;
     if (!*has_nat && node->count > 1)
-        return err_at(load->err, preset->mark, "expected no other keys beside preset: none");
+        return err_at(load->err, preset->mark, "expected 'preset: none' alone, got other keys too");
     if (!load_fields(load, node, "a NAT", nat_fields, &nodes, NULL))
         return false;
     *nat = nodes.nat;

@@ -80,6 +80,15 @@ struct link_config scenario_link_merge(const struct link_config *base,
     return merged;
 }
 
+bool load_link_equal(const struct link_config *a, const struct link_config *b)
+{
+    for (unsigned i = 0; load_link_fields[i].key; i++) {
+        if (load_link_fields[i].kind != FIELD_NODE && !load_field_equal(&load_link_fields[i], a, b))
+            return false;
+    }
+    return a->down == b->down;
+}
+
 static uint64_t preset_bits(void)
 {
     static const char *const keys[] = {"delay", "jitter",     "jitter-shape", "jitter-reorders",
@@ -88,6 +97,17 @@ static uint64_t preset_bits(void)
     uint64_t bits = 0;
     for (unsigned i = 0; load_link_fields[i].key; i++) {
         if (load_word_find(bytes_text(load_link_fields[i].key), keys) >= 0)
+            bits |= (uint64_t)1 << i;
+    }
+    return bits;
+}
+
+// Without `preset`, `up` and `down`, which are no values of a link.
+static uint64_t values_bits(void)
+{
+    uint64_t bits = 0;
+    for (unsigned i = 0; load_link_fields[i].key; i++) {
+        if (load_link_fields[i].kind != FIELD_NODE)
             bits |= (uint64_t)1 << i;
     }
     return bits;
@@ -129,12 +149,11 @@ static bool keys_load(struct load *load, const struct yaml_node *node, bool up,
     }
     struct scenario_link_change change = {.config = nodes->link, .set = given & ~BIT_DOWN};
     *link = scenario_link_merge(link, &change);
-    *set |= given;
-    if (!nodes->down || nodes->down->kind == YAML_MAPPING) {
-        *set &= ~(given & BIT_DOWN);
+    *set |= given & values_bits();
+    if (!nodes->down || nodes->down->kind == YAML_MAPPING)
         return true;
-    }
     nodes->down = NULL;
+    *set |= BIT_DOWN;
     return load_value(load, yaml_get(node, "down"), &down_field, link);
 }
 

@@ -76,6 +76,7 @@ bool load_value(struct load *load, const struct yaml_node *node, const struct fi
                 void *target);
 // A whole field copied from one struct to another.
 void load_field_copy(const struct field *field, void *to, const void *from);
+bool load_field_equal(const struct field *field, const void *a, const void *b);
 
 // "expected `what`, got ...", at the node. Always false.
 bool load_expected(struct load *load, const struct yaml_node *node, const char *what);
@@ -106,6 +107,7 @@ const char *const *load_names_of(struct load *load, enum named_kind kind, bool w
 
 extern const struct field load_link_fields[]; // of struct link_config
 bool load_link(struct load *load, const struct yaml_node *node, struct link_config *link);
+bool load_link_equal(const struct link_config *a, const struct link_config *b);
 bool load_uplink(struct load *load, const struct yaml_node *node, struct scenario_uplink *uplink,
                  uint64_t *set_up, uint64_t *set_down);
 bool load_nat(struct load *load, const struct yaml_node *node, bool *has_nat,

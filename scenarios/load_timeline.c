@@ -66,6 +66,20 @@ static const struct field close_fields[] = {
 };
 #undef AT
 
+static const char *const *labels(struct load *load)
+{
+    const struct scenario *s = load->scenario;
+    unsigned count = 0, at = 0;
+    for (unsigned i = 0; i < s->sessions_count; i++)
+        count += s->sessions[i].channels_count;
+    const char **words = arena_alloc(load->arena, (count + 1) * sizeof *words);
+    for (unsigned i = 0; i < s->sessions_count; i++) {
+        for (unsigned k = 0; k < s->sessions[i].channels_count; k++)
+            words[at++] = (const char *)s->sessions[i].channels[k].config.label.at;
+    }
+    return words;
+}
+
 // A channel's label is known from the sessions and from what the timeline opens.
 static bool label_load(struct load *load, const struct yaml_node *node, struct err_mark mark,
                        const char **label)
@@ -74,7 +88,7 @@ static bool label_load(struct load *load, const struct yaml_node *node, struct e
     if (!node)
         return err_at(load->err, mark, "expected 'channel', got none");
     if (node->kind != YAML_SCALAR || !names_find(&load->labels, 0, node->text, &value))
-        return load_expected(load, node, "the label of a data channel");
+        return load_expected_word(load, node, "the label of a data channel", labels(load));
     *label = load_text(load, node->text);
     return true;
 }
@@ -150,21 +164,38 @@ static bool link_name_parse(struct load *load, struct bytes name, struct scenari
     return out->up || out->down;
 }
 
+static const char *const *link_names(struct load *load)
+{
+    const struct scenario *s = load->scenario;
+    unsigned at = 0;
+    const char **words = arena_alloc(
+        load->arena, (s->lans_count + s->peers_count + s->servers_count + 2) * sizeof *words);
+    words[at++] = "wan";
+    for (unsigned i = 0; i < s->lans_count; i++)
+        words[at++] = arena_printf(load->arena, "%s.uplink", s->lans[i].name);
+    for (unsigned i = 0; i < s->peers_count; i++)
+        words[at++] = arena_printf(load->arena, "%s.link", s->peers[i].name);
+    for (unsigned i = 0; i < s->servers_count; i++)
+        words[at++] = arena_printf(load->arena, "%s.link", s->servers[i].name);
+    return words;
+}
+
 static bool link_one(struct timeline *t, const struct yaml_pair *pair)
 {
     struct scenario_action action = t->now;
     struct scenario_link_change *change = &action.link;
     action.kind = ACTION_LINK;
     if (!link_name_parse(t->load, pair->key->text, change))
-        return load_expected(t->load, pair->key,
-                             "a link: wan, LAN.uplink, PEER.link or SERVER.link, maybe with .up "
-                             "or .down");
+        return load_expected_word(t->load, pair->key,
+                                  "wan, LAN.uplink, PEER.link or SERVER.link, or one way of it, "
+                                  "such as home.uplink.up",
+                                  link_names(t->load));
     struct scenario_uplink ways = {0};
     uint64_t set_up = 0, set_down = 0;
     if (!load_uplink(t->load, pair->value, &ways, &set_up, &set_down))
         return false;
     bool both = change->up && change->down;
-    if (both && set_up == set_down && memcmp(&ways.up, &ways.down, sizeof ways.up) == 0) {
+    if (both && set_up == set_down && load_link_equal(&ways.up, &ways.down)) {
         change->config = ways.up;
         change->set = set_up;
         return action_add(t, &action);

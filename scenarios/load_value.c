@@ -365,6 +365,12 @@ void load_field_copy(const struct field *field, void *to, const void *from)
     memcpy((char *)to + field->offset, (const char *)from + field->offset, field_size(field->kind));
 }
 
+bool load_field_equal(const struct field *field, const void *a, const void *b)
+{
+    return memcmp((const char *)a + field->offset, (const char *)b + field->offset,
+                  field_size(field->kind)) == 0;
+}
+
 // ------------------------------------------------------------------------------------------ fields
 
 static bool key_unknown(struct load *load, const struct yaml_node *key, const char *what,

@@ -330,9 +330,9 @@ bool yaml_is_nothing(const struct yaml_node *node)
 const char *yaml_describe(struct arena *arena, const struct yaml_node *node)
 {
     if (node->kind == YAML_SEQUENCE)
-        return "a list";
+        return node->count ? "a list" : "an empty list";
     if (node->kind == YAML_MAPPING)
-        return "a mapping";
+        return node->count ? "a mapping" : "an empty mapping";
     if (yaml_is_nothing(node))
         return "nothing";
     size_t len = node->text.len;

@@ -37,7 +37,7 @@ const struct yaml_node *yaml_parse(struct arena *arena, const char *file, struct
 const struct yaml_node *yaml_get(const struct yaml_node *node, const char *key);
 // Nothing was written: an empty scalar, ~ or null, without quotes.
 bool yaml_is_nothing(const struct yaml_node *node);
-// "'text'", "a list", "a mapping", "nothing": the second half of an error. In the arena.
+// "'text'", "a list", "an empty mapping", "nothing": the second half of an error. In the arena.
 const char *yaml_describe(struct arena *arena, const struct yaml_node *node);
 // In one line: scalars as they are, lists and mappings as their values joined by '+', with
 // `keys` as key=value.
