@@ -80,12 +80,13 @@ static void point_to_drop(struct run *run, const struct net_drop_record *drop,
         cause->rule = drops[drop->reason].rule;
 }
 
-// Who the broken expectation is about.
+// Who the broken expectation is about, when what it says hangs on packets between peers; else NULL:
+// drops are an ordinary part of NAT traversal, and would be blamed for anything.
 static struct run_peer *subject(struct run *run, const struct watch *broken)
 {
-    if (broken->clause && broken->clause->kind == CLAUSE_METRIC &&
-        metric_is_of_peer(&broken->clause->ref))
-        return &run->peers[broken->clause->ref.index];
+    const struct clause *clause = broken->clause;
+    if (clause && clause->kind == CLAUSE_METRIC)
+        return metric_needs_network(&clause->ref) ? &run->peers[clause->ref.index] : NULL;
     return run->scenario->peers_count ? &run->peers[0] : NULL;
 }
 

@@ -489,9 +489,19 @@ struct value metric_value(struct run *run, const struct metric_ref *ref)
     return number(0);
 }
 
-bool metric_is_of_peer(const struct metric_ref *ref)
+bool metric_needs_network(const struct metric_ref *ref)
 {
-    return ref->metric->entity == OF_PEER || ref->metric->entity == OF_CHANNEL;
+    static const char *const of_connection[] = {"state", "ice.",         "selected",
+                                                "path",  "nominated",    "dtls.",
+                                                "sctp.", "connected-at", "channels."};
+    if (ref->metric->entity == OF_CHANNEL)
+        return true;
+    for (size_t i = 0; i < sizeof of_connection / sizeof of_connection[0]; i++) {
+        if (ref->metric->entity == OF_PEER &&
+            bytes_starts(bytes_text(ref->metric->name), of_connection[i]))
+            return true;
+    }
+    return false;
 }
 
 enum value_kind metric_kind(const struct metric_ref *ref)

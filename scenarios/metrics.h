@@ -27,8 +27,8 @@ struct metric_ref {
 // False: `err` gets what is wrong with the name, at `mark`, with the nearest valid one.
 bool metric_resolve(struct arena *arena, const struct scenario *scenario, struct bytes name,
                     struct err_mark mark, struct metric_ref *out, struct err *err);
-// Of a peer, or of its channels: `index` is of peers.
-bool metric_is_of_peer(const struct metric_ref *ref);
+// Does it depend on packets between the two peers having come through? Then `index` is of peers.
+bool metric_needs_network(const struct metric_ref *ref);
 enum value_kind metric_kind(const struct metric_ref *ref);
 // The words it may take, NULL-ended; NULL for other kinds.
 const char *const *metric_words(const struct metric_ref *ref);
