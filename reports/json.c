@@ -109,6 +109,7 @@ static json_t *row(struct arena *arena, const struct result *result)
     json_object_set_new(object, "replay", string(arena, result->replay));
     json_object_set_new(object, "virtual_time_ns", checked(json_integer(result->virtual_time)));
     json_object_set_new(object, "log", string(arena, result->log));
+    json_object_set_new(object, "keys", string(arena, result->keys));
     json_object_set_new(object, "expectations", expectations(arena, result));
     json_object_set_new(object, "metrics", metrics(arena, result));
     json_object_set_new(object, "captures", captures(arena, result));

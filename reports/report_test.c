@@ -58,6 +58,7 @@ static const struct result results[] = {
                   "office.nat=symmetric' --seed 18446744073709551615 -v",
         .virtual_time = 30 * TIME_S,
         .log = "nat/classic/symmetric,symmetric/trace.log",
+        .keys = "nat/classic/symmetric,symmetric/keys.log",
         .expectations =
             (const struct result_expectation[]){
                 {"alice.ice.state == connected within 3s", 9, false, "checking", 3 * TIME_S},

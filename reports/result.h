@@ -64,6 +64,7 @@ struct result {
     const char *replay;    // the one command that runs it again
     nanotime virtual_time; // how long it took inside the run
     const char *log;       // relative file of the trace; NULL: none was written
+    const char *keys;      // relative file of the DTLS secrets, for Wireshark; NULL: none
     const struct result_expectation *expectations;
     unsigned expectations_count;
     const struct result_metric *metrics;

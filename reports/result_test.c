@@ -18,6 +18,7 @@ static const struct result full = {
     .replay = "simrtc run scenarios/nat/a.yaml --seed 1 -v",
     .virtual_time = 30 * TIME_S,
     .log = "nat/a/symmetric/trace.log",
+    .keys = "nat/a/symmetric/keys.log",
     .expectations =
         (const struct result_expectation[]){
             {"alice.state == connected within 3s", 12, false, "checking", 3 * TIME_S},
@@ -84,6 +85,7 @@ static void test_result_decode_keeps_each_field(void **state)
     assert_string_equal(got.replay, full.replay);
     assert_true(got.virtual_time == 30 * TIME_S);
     assert_string_equal(got.log, full.log);
+    assert_string_equal(got.keys, full.keys);
     assert_string_equal(got.expectations[0].actual, "checking");
     assert_int_equal(got.expectations[0].line, 12);
     assert_null(got.expectations[1].actual);

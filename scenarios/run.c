@@ -113,6 +113,16 @@ struct bytes run_log(const struct run *run)
     return text_bytes(&run->log.text);
 }
 
+// Both ends of an association log the same line: the client's will do.
+void run_key_log(const struct run *run, struct text *to)
+{
+    for (unsigned i = 0; i < run->scenario->peers_count; i++) {
+        struct run_peer *peer = &run->peers[i];
+        if (peer_stats_now(peer)->dtls_role == DTLS_CLIENT)
+            run->ops->key_log(peer->peer, to);
+    }
+}
+
 void run_free(struct run *run)
 {
     for (unsigned i = 0; i < run->scenario->peers_count; i++)

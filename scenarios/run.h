@@ -30,6 +30,8 @@ void run_go(struct run *run);
 void run_result(struct run *run, struct result *out);
 const struct world *run_world(const struct run *run);
 struct bytes run_log(const struct run *run);
+// The secrets of all DTLS associations, for Wireshark to open the captures with; appended to `to`.
+void run_key_log(const struct run *run, struct text *to);
 void run_free(struct run *run);
 
 // What `simrtc metrics` prints: every name, its unit and meaning.

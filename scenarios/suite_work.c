@@ -25,13 +25,13 @@ static bool write_capture(const struct suite *suite, const struct world *world, 
     return file_end(fd, path, suite->files.tag, whole, err) && whole;
 }
 
-static bool write_log(const struct suite *suite, struct bytes log, const char *path,
-                      struct err *err)
+static bool write_file(const struct suite *suite, struct bytes bytes, const char *path,
+                       struct err *err)
 {
     int fd = file_begin(path, suite->files.tag, err);
     if (fd < 0)
         return false;
-    bool whole = file_put(fd, path, log, err);
+    bool whole = file_put(fd, path, bytes, err);
     return file_end(fd, path, suite->files.tag, whole, err) && whole;
 }
 
@@ -56,7 +56,16 @@ static bool write_files(const struct suite *suite, const struct run *run,
     result->captures = captures;
     result->captures_count = count;
     result->log = arena_printf(arena, "%s/trace.log", folder);
-    return write_log(suite, run_log(run), suite_path(arena, suite, result->log), err);
+    if (!write_file(suite, run_log(run), suite_path(arena, suite, result->log), err))
+        return false;
+    struct text keys = {0};
+    run_key_log(run, &keys);
+    if (keys.len > 0)
+        result->keys = arena_printf(arena, "%s/keys.log", folder);
+    bool written = !result->keys || write_file(suite, text_bytes(&keys),
+                                               suite_path(arena, suite, result->keys), err);
+    text_free(&keys);
+    return written;
 }
 
 // The run names a vantage point; reports name its file.

@@ -171,6 +171,9 @@ struct peer_ops {
                                   unsigned channel); // borrowed, lives as the peer
     void (*set_buffered_low)(void *peer, unsigned channel, size_t threshold);
 
+    // Append the secrets of its DTLS association, for Wireshark (dtls_key_log); maybe nothing.
+    void (*key_log)(const void *peer, struct text *to);
+
     void (*close)(void *peer, nanotime now);
     void (*stats)(const void *peer, struct peer_stats *out);
 };

@@ -376,6 +376,14 @@ static void fill_stats(const void *peer, struct peer_stats *out)
     peer_fill_stats(peer, out);
 }
 
+static void key_log(const void *peer, struct text *to)
+{
+    const struct peer *p = peer;
+    char line[DTLS_KEY_LOG_MAX];
+    if (p->dtls && dtls_key_log(p->dtls, line)[0])
+        text_printf(to, "%s\n", line);
+}
+
 const struct peer_ops peer_simrtc = {
     .name = "simrtc",
     .create = create,
@@ -392,6 +400,7 @@ const struct peer_ops peer_simrtc = {
     .channel_buffered = buffered,
     .channel_label = label,
     .set_buffered_low = set_buffered_low,
+    .key_log = key_log,
     .close = close,
     .stats = fill_stats,
 };
