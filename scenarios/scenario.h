@@ -27,13 +27,13 @@
 //         {preset mapping filtering ports port-parity pooling hairpin lifetime filter-lifetime
 //         refresh (out in both) port-min port-max mappings-max when-full (refuse evict)}
 //   FIREWALL: a preset's name (home udp-blocked corporate), or {default-out default-in idle rules:
-//         [{direction action protocol address ports payload}]}
+//         [{direction action protocol address ports payload}]}; also preset, flows-max
 //   servers:
 //     stun: {at: wan}               # kind: stun or turn; default: its name
 //     turn: {at: wan, kind: turn, port: 3478, user: u, password: p, realm: r, lifetime: 600s,
 //            lifetime-max: 3600s, nonce-lifetime: 3600s, quota: 10, allocations-max: 1000,
 //            relay-ports: 49152-65535, redirect: other-server, other-address: true,
-//            allow-loopback-peers}
+//            allow-loopback-peers, address: 203.0.113.7}   # address: default one of its own
 //   peers:
 //     alice: {at: home, ice-servers: [stun, turn], relay-only, ice-lite, role (controlling
 //             controlled), tiebreaker, dtls (auto active passive), wrong-fingerprint, mtu,
@@ -45,7 +45,7 @@
 //     two at: 0s                        # when the offer is made trickle: true ice-only: false
 //     signaling: {delay: 40ms, jitter, loss, duplicate, reorder, reorder-by}
 //     data: [{label: chat, ordered: true, max-retransmits, max-lifetime, negotiated, id, protocol,
-//     from}]
+//     priority, count, from}]         # count: so many channels of this label
 //   timeline:                       # in any order; each entry has `at` and one action:
 //     - {at: 2s, send: {from: alice, channel: chat, messages: 100, size: 1000, interval: 0s, text:
 //     false}}
