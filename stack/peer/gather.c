@@ -77,20 +77,25 @@ void gather_start(struct gather *gather, nanotime now)
     for (unsigned i = 0; i < gather->tasks_count; i++) {
         struct gather_task *task = &gather->tasks[i];
         stun_drop_client(task);
-        // One allocation for each local address and server (RFC 8656 6.2: else 437).
+        // One allocation for each local address and server (RFC 8656 6.2: else 437). The server may
+        // have lost it without a word: what is reused is refreshed first.
         bool stands =
             task->turn && !task->unwanted && turn_client_state(task->turn) == TURN_ALLOCATED;
-        if (!stands)
+        if (stands)
+            turn_client_refresh(task->turn, now);
+        else
             turn_drop_client(gather, task);
-        *task = (struct gather_task){.server = task->server,
-                                     .local = task->local,
-                                     .turn = task->turn,
-                                     .mapped = task->mapped,
-                                     .relayed = task->relayed,
-                                     .waiting = !stands,
-                                     .give_srflx = stands && !config->relay_only,
-                                     .give_relay = stands,
-                                     .keepalive_at = TIME_NEVER};
+        *task =
+            (struct gather_task){.server = task->server,
+                                 .local = task->local,
+                                 .turn = task->turn,
+                                 .mapped = task->mapped,
+                                 .relayed = task->relayed,
+                                 .waiting = !stands,
+                                 .asking = stands,
+                                 .verifying = stands,
+                                 .refreshes = stands ? turn_client_stats(task->turn).refreshes : 0,
+                                 .keepalive_at = TIME_NEVER};
     }
     gather->next = 0;
     gather->hosts_given = config->relay_only ? config->locals_count : 0;
@@ -133,21 +138,25 @@ static void ask_turn(struct gather *gather, nanotime now, struct gather_task *ta
             turn_client_permit(task->turn, now, &gather->permits[i]);
 }
 
-static void start_due(struct gather *gather, nanotime now)
+// True: one more has begun.
+static bool start_due(struct gather *gather, nanotime now)
 {
     while (gather->next < gather->tasks_count && !gather->tasks[gather->next].waiting)
         gather->next++;
     if (gather->next == gather->tasks_count || now < gather->next_at)
-        return;
+        return false;
     struct gather_task *task = &gather->tasks[gather->next++];
     task->waiting = false;
     task->asking = true;
-    if (task->server->kind == PEER_STUN)
+    if (task->server->kind == PEER_STUN) {
         ask_stun(gather, now, task);
-    else
+    } else {
+        turn_drop_client(gather, task); // one that has lost its allocation
         ask_turn(gather, now, task);
+    }
     // RFC 8445 5.1.1.2, 14: new transactions are Ta apart.
     gather->next_at = time_add(now, gather->config->ice_ta ? gather->config->ice_ta : TA);
+    return true;
 }
 
 static void stun_finished(struct gather *gather, nanotime now, struct gather_task *task)
@@ -196,6 +205,13 @@ static void turn_changed(struct gather *gather, nanotime now, struct gather_task
         task->give_relay = true;
         break;
     case TURN_FAILED:
+        if (task->verifying) { // RFC 8656 5: the allocation is gone, so ask for another
+            task->verifying = task->asking = false;
+            task->waiting = true;
+            task->relayed = (struct addr){0};
+            gather->next = 0;
+            return;
+        }
         gather->turn_error = turn_client_failure(task->turn, &reason);
         trace(&gather->trace, now, "%s does not relay for us: error %u",
               addr_print(&task->server->addr, server), gather->turn_error);
@@ -206,6 +222,17 @@ static void turn_changed(struct gather *gather, nanotime now, struct gather_task
         break;
     }
     task->asking = false;
+}
+
+// The server has answered that it still has the allocation.
+static void turn_verified(struct gather *gather, struct gather_task *task)
+{
+    if (turn_client_state(task->turn) != TURN_ALLOCATED ||
+        turn_client_stats(task->turn).refreshes == task->refreshes)
+        return;
+    task->verifying = task->asking = false;
+    task->give_srflx = !gather->config->relay_only && !addr_is_none(&task->mapped);
+    task->give_relay = true;
 }
 
 static bool turn_poll(struct gather *gather, nanotime now, struct gather_task *task,
@@ -264,6 +291,8 @@ static bool task_poll(struct gather *gather, nanotime now, struct gather_task *t
     }
     if (task->turn && turn_poll(gather, now, task, out))
         return true;
+    if (task->verifying)
+        turn_verified(gather, task);
     out->kind = GATHER_CANDIDATE;
     return (task->give_srflx || task->give_relay) && task_candidate(gather, task, &out->candidate);
 }
@@ -277,7 +306,8 @@ static void give_up(struct gather *gather, nanotime now)
             continue;
         trace(&gather->trace, now, "gathering ends without an answer to question %u", i + 1);
         task->waiting = task->asking = false;
-        task->unwanted = true;
+        task->unwanted = !task->verifying; // it may carry data yet
+        task->verifying = false;
         stun_drop_client(task);
     }
 }
@@ -303,10 +333,12 @@ bool gather_poll(struct gather *gather, nanotime now, struct gather_output *out)
     if (gather->running && now >= gather->timeout_at)
         give_up(gather, now);
     if (gather->running)
-        start_due(gather, now);
-    for (unsigned i = 0; i < gather->tasks_count; i++)
-        if (task_poll(gather, now, &gather->tasks[i], out))
-            return true;
+        (void)start_due(gather, now);
+    do {
+        for (unsigned i = 0; i < gather->tasks_count; i++)
+            if (task_poll(gather, now, &gather->tasks[i], out))
+                return true;
+    } while (gather->running && start_due(gather, now)); // one that lost its allocation
     if (!gather->running || !is_finished(gather))
         return false;
     gather->running = false;
@@ -415,6 +447,7 @@ void gather_close(struct gather *gather, nanotime now)
     gather_bindings_done(gather);
     for (unsigned i = 0; i < gather->tasks_count; i++) {
         gather->tasks[i].waiting = gather->tasks[i].asking = gather->tasks[i].give_srflx = false;
+        gather->tasks[i].verifying = false;
         stun_drop_client(&gather->tasks[i]);
     }
     gather_release(gather, now, NULL);

@@ -24,6 +24,8 @@ struct gather_task {
     bool asking;                 // asked, and gathering waits for it
     bool give_srflx, give_relay; // candidates to hand out
     bool unwanted;               // an allocation that comes too late: to be given back
+    bool verifying;              // an allocation from before: does the server still have it?
+    unsigned refreshes;          // its refreshes until then
     struct stun_client *stun;    // NULL: no transaction
     struct turn_client *turn;    // NULL: none yet
     struct addr mapped, relayed;

@@ -592,6 +592,30 @@ static void test_peer_ice_restart_keeps_relay(void **state)
     check_restart(23, relay_only, 0);
 }
 
+// The server forgot all and told nobody: an ICE restart finds out (437) and allocates anew.
+static void test_peer_ice_restart_replaces_lost_relay(void **state)
+{
+    (void)state;
+    struct wire *wire = wire_new(24, relay_only);
+    int channel = wire_open(wire, 0, "chat");
+    offer(wire);
+    wire_run(wire, 6 * TIME_S);
+    check_connected(wire, channel);
+    turn_server_reset(wire->server, wire->now);
+    wire_run(wire, wire->now + TIME_MS);
+    assert_int_equal(turn_server_stats(wire->server).allocations_live, 0);
+    peer_simrtc.describe(ALICE, wire->now, true);
+    wire_pump(wire);
+    wire_run(wire, wire->now + 2 * TIME_S);
+    check_connected(wire, channel);
+    assert_int_equal(turn_server_stats(wire->server).allocations_live, 2);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(wire_stats(wire, i).turn_allocations, 2);
+        assert_int_equal(wire_stats(wire, i).selected.local.type, ICE_RELAY);
+    }
+    wire_free(wire);
+}
+
 // The answer to a restart offer comes before, and the new candidates before the new description.
 static void test_peer_ice_restart_reordered_candidates(void **state)
 {
@@ -980,6 +1004,7 @@ int main(void)
         cmocka_unit_test(test_peer_reflexive_binding_kept_alive),
         cmocka_unit_test(test_peer_ice_restart),
         cmocka_unit_test(test_peer_ice_restart_keeps_relay),
+        cmocka_unit_test(test_peer_ice_restart_replaces_lost_relay),
         cmocka_unit_test(test_peer_ice_restart_reordered_candidates),
         cmocka_unit_test(test_peer_ice_restart_keeps_candidates_for_the_answer),
         cmocka_unit_test(test_peer_ice_restart_answer_must_restart),

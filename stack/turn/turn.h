@@ -75,6 +75,9 @@ void turn_client_permit(struct turn_client *client, nanotime now, const struct i
 #define TURN_CLIENT_PEERS_MAX 128
 bool turn_client_send(struct turn_client *client, nanotime now, const struct addr *peer,
                       struct bytes bytes);
+// Refresh now and not when it is due, to learn whether the server still has the allocation: then
+// stats.refreshes grows, else (437) the client fails (RFC 8656 5).
+void turn_client_refresh(struct turn_client *client, nanotime now);
 // Give the allocation back: Refresh with LIFETIME 0.
 void turn_client_release(struct turn_client *client, nanotime now);
 

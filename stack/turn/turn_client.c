@@ -295,6 +295,15 @@ void turn_client_allocate(struct turn_client *client, nanotime now)
     assert(started);
 }
 
+void turn_client_refresh(struct turn_client *client, nanotime now)
+{
+    if (client->state != TURN_ALLOCATED || client->releasing || client->refreshing)
+        return;
+    client->refresh_at = now;
+    client->wake_at = time_min(client->wake_at, now);
+    client->stale = true;
+}
+
 void turn_client_release(struct turn_client *client, nanotime now)
 {
     client->now = now;
