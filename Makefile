@@ -18,7 +18,7 @@ CFLAGS_ALL = $(CSTD) $(WARNINGS) $(OPTIMIZE) -I. -isystem /usr/include/libxml2 -
 
 # usrsctp is linked statically, so that its clock, timers and chance can be taken over.
 SCTP_WRAP := -Wl,--wrap=read_random,--wrap=sctp_os_timer_start,--wrap=sctp_os_timer_stop \
-	-Wl,--wrap=sctp_userspace_thread_create,--wrap=getifaddrs
+	-Wl,--wrap=sctp_userspace_thread_create,--wrap=getifaddrs,--wrap=sctp_init_sysctls
 STACK_LIBS := $(SCTP_WRAP) -l:libusrsctp.a -lssl -lcrypto -lpthread
 REPORT_LIBS := -ljansson -lxml2
 ALL_LIBS := $(STACK_LIBS) -lpcap -lyaml $(REPORT_LIBS)
