@@ -34,8 +34,9 @@ int __wrap_sctp_userspace_thread_create(void *thread, void *start);
 int __real_getifaddrs(struct ifaddrs **out);
 int __wrap_getifaddrs(struct ifaddrs **out);
 
-// Its table of associations has 31 times as many buckets as the first of these says: made for a host
-// that serves the world, it is 128 KiB to clear and to walk in every run. Set before it is made.
+// Its table of associations has 31 times as many buckets as the first of these says: made for a
+// host that serves the world, it is 128 KiB to clear and to walk in every run. Set before it is
+// made.
 void __wrap_sctp_init_sysctls(void)
 {
     __real_sctp_init_sysctls();
