@@ -202,22 +202,28 @@ static struct value get_refused(struct run *run, const struct metric_ref *ref)
 
 // --------------------------------------------------------------------------------- NATs, the world
 
-static struct value get_nat_live(struct run *run, const struct metric_ref *ref)
+static struct nat_stats nat_stats_of(struct run *run, const struct metric_ref *ref)
 {
     struct nat *nat = gateway_nat(run->gateways[ref->index]);
-    return number(nat ? nat_stats(nat).live : 0);
+    if (!nat)
+        return (struct nat_stats){0};
+    nat_expire(nat, run_now(run));
+    return nat_stats(nat);
+}
+
+static struct value get_nat_live(struct run *run, const struct metric_ref *ref)
+{
+    return number(nat_stats_of(run, ref).live);
 }
 
 static struct value get_nat_created(struct run *run, const struct metric_ref *ref)
 {
-    struct nat *nat = gateway_nat(run->gateways[ref->index]);
-    return number(nat ? nat_stats(nat).created : 0);
+    return number(nat_stats_of(run, ref).created);
 }
 
 static struct value get_nat_expired(struct run *run, const struct metric_ref *ref)
 {
-    struct nat *nat = gateway_nat(run->gateways[ref->index]);
-    return number(nat ? nat_stats(nat).expired : 0);
+    return number(nat_stats_of(run, ref).expired);
 }
 
 static struct value get_delivered(struct run *run, const struct metric_ref *ref)

@@ -330,7 +330,7 @@ static void mapping_remove(struct nat *nat, uint32_t mapping)
     table_remove(&nat->mappings, mapping);
 }
 
-static void expire(struct nat *nat, nanotime now)
+void nat_expire(struct nat *nat, nanotime now)
 {
     uint32_t idle;
     while ((idle = table_idle(&nat->filters, now, nat->config.filter_lifetime)) != 0)
@@ -514,7 +514,7 @@ static enum nat_outcome hairpin(struct nat *nat, nanotime now, struct addr *src,
 
 enum nat_outcome nat_out(struct nat *nat, nanotime now, struct addr *src, struct addr *dst)
 {
-    expire(nat, now);
+    nat_expire(nat, now);
     enum nat_outcome outcome =
         is_external(nat, &dst->ip) ? hairpin(nat, now, src, dst) : map_out(nat, now, src, dst);
     nat->stats.outcomes[outcome]++;
@@ -523,7 +523,7 @@ enum nat_outcome nat_out(struct nat *nat, nanotime now, struct addr *src, struct
 
 enum nat_outcome nat_in(struct nat *nat, nanotime now, const struct addr *src, struct addr *dst)
 {
-    expire(nat, now);
+    nat_expire(nat, now);
     enum nat_outcome outcome = map_in(nat, now, src, dst);
     nat->stats.outcomes[outcome]++;
     return outcome;

@@ -92,6 +92,9 @@ struct nat_stats {
     unsigned live; // as of the last packet
     uint64_t outcomes[NAT_OUTCOMES];
 };
+// Forget what has been idle for too long. Every packet does that first; ask for it before reading
+// the statistics of a NAT that may have seen none for a while.
+void nat_expire(struct nat *nat, nanotime now);
 struct nat_stats nat_stats(const struct nat *nat);
 
 #endif

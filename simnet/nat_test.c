@@ -233,6 +233,8 @@ static void test_nat_overload_answer_outlives_the_host_it_was_taken_from(void **
     out(nat, 60 * TIME_S, "10.0.0.3:5000", "203.0.113.1:1");
     reaches(nat, 130 * TIME_S, "203.0.113.1:1", &mapped, "10.0.0.3:5000");
     assert_int_equal(nat_stats(nat).live, 1);
+    nat_expire(nat, 1000 * TIME_S); // without a packet
+    assert_int_equal(nat_stats(nat).live, 0);
     nat_free(nat);
 }
 
