@@ -19,6 +19,8 @@
 
 #define WIRE_MAX 4096
 #define SERVER 2 // the third actor
+#define ALICE (wire->actor[0].peer)
+#define BOB (wire->actor[1].peer)
 
 enum wire_kind { WIRE_DATAGRAM, WIRE_OFFER, WIRE_ANSWER, WIRE_CANDIDATE };
 struct wire_event {
@@ -359,6 +361,52 @@ static inline void check_connected(struct wire *wire, int channel)
     assert_int_equal(wire->actor[1].messages, before[1] + 1);
     assert_string_equal(wire->actor[0].message, "hello alice");
     assert_string_equal(wire->actor[1].message, "hello bob");
+}
+
+// -------------------------------------------------------- what more than one test program needs
+
+static inline void wire_offer(struct wire *wire)
+{
+    peer_simrtc.describe(ALICE, wire->now, false);
+}
+
+static inline bool wire_accept(struct wire *wire, int i, const char *text, bool answer)
+{
+    return peer_simrtc.accept(wire->actor[i].peer, wire->now, bytes_text(text), answer);
+}
+
+static inline void no_trickle(struct peer_config *config, int i)
+{
+    (void)i;
+    config->trickle = false;
+}
+
+static inline void relay_only(struct peer_config *config, int i)
+{
+    config->relay_only = true;
+    config->turn_channels = i == 1; // indications one way, channels the other
+    config_add_server(config, PEER_TURN);
+}
+
+static inline void all_kinds(struct peer_config *config, int i)
+{
+    (void)i;
+    config_add_server(config, PEER_STUN);
+    config_add_server(config, PEER_TURN);
+}
+
+static inline int peer_tests_setup(void **state)
+{
+    (void)state;
+    static struct err err;
+    return dtls_library_init(&err) ? 0 : -1;
+}
+
+static inline int peer_tests_teardown(void **state)
+{
+    (void)state;
+    dtls_library_fini();
+    return 0;
 }
 
 #endif
