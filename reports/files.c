@@ -1,4 +1,4 @@
-#define _GNU_SOURCE // syncfs
+#define _GNU_SOURCE // syncfs, flock, realpath
 #include "reports/files.h"
 
 #include "base/text.h"
@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -17,11 +18,21 @@ static bool failed(struct err *err, const char *what, const char *path)
     return err_set(err, "%s: cannot %s: %s", path, what, strerror(errno));
 }
 
+// Temporary names end in this, after a dot and the tag. Nobody else's files do: they may be
+// removed.
+#define TEMPORARY ".simrtc.tmp"
+
 // How the temporary names of a tag end.
 static const char *suffix(unsigned tag, char to[32])
 {
-    snprintf(to, 32, ".%u.tmp", tag);
+    snprintf(to, 32, ".%u" TEMPORARY, tag);
     return to;
+}
+
+static bool ends_in(const char *name, const char *end)
+{
+    size_t len = strlen(name), end_len = strlen(end);
+    return len > end_len && strcmp(name + len - end_len, end) == 0;
 }
 
 static char *temporary(const char *path, unsigned tag)
@@ -133,7 +144,59 @@ static bool give_name(const char *path, unsigned tag, struct err *err)
     return named;
 }
 
-bool file_write(const char *path, struct bytes bytes, struct err *err)
+// What is no file and no folder (a terminal, a pipe, /dev/null) is not replaced but written to.
+static bool is_device(const char *path)
+{
+    struct stat of;
+    return stat(path, &of) == 0 && !S_ISREG(of.st_mode) && !S_ISDIR(of.st_mode);
+}
+
+static bool device_write(const char *path, struct bytes bytes, struct err *err)
+{
+    int fd = open(path, O_WRONLY | O_NOCTTY | O_CLOEXEC);
+    if (fd < 0)
+        return failed(err, "open", path);
+    bool whole = file_put(fd, path, bytes, err);
+    return (close(fd) == 0 || failed(err, "write", path)) && whole;
+}
+
+// The file itself where `path` is a link to one: a link stays. The caller frees.
+static char *target_of(const char *path)
+{
+    char *target = realpath(path, NULL);
+    if (target)
+        return target;
+    struct text copy = {0};
+    text_put(&copy, path);
+    return copy.at;
+}
+
+bool file_can_write(const char *path, struct err *err)
+{
+    if (is_device(path))
+        return access(path, W_OK) == 0 || failed(err, "write", path);
+    char *target = target_of(path);
+    unsigned tag = (unsigned)getpid();
+    struct stat of;
+    bool can =
+        stat(target, &of) != 0 || !S_ISDIR(of.st_mode) || err_set(err, "%s: is a folder", path);
+    int fd = can ? file_begin(target, tag, err) : -1;
+    can = fd >= 0 && file_end(fd, target, tag, false, err);
+    free(target);
+    return can;
+}
+
+bool file_remove(const char *path, struct err *err)
+{
+    if (is_device(path))
+        return true;
+    char *target = target_of(path);
+    bool removed = unlink(target) == 0 || errno == ENOENT || failed(err, "remove", path);
+    free(target);
+    return removed;
+}
+
+static bool write_whole(const char *path, struct bytes bytes, struct err *err)
 {
     unsigned tag = (unsigned)getpid();
     int fd = file_begin(path, tag, err);
@@ -146,6 +209,16 @@ bool file_write(const char *path, struct bytes bytes, struct err *err)
     bool synced = sync_folder(folder, err);
     free(folder);
     return synced;
+}
+
+bool file_write(const char *path, struct bytes bytes, struct err *err)
+{
+    if (is_device(path))
+        return device_write(path, bytes, err);
+    char *target = target_of(path);
+    bool written = write_whole(target, bytes, err);
+    free(target);
+    return written;
 }
 
 // ----------------------------------------------------------------------------------------- batches
@@ -214,17 +287,60 @@ void batch_free(struct batch *batch)
     batch->max = 0;
 }
 
+// ------------------------------------------------------------------------- what others left behind
+
 void files_sweep(const char *folder, unsigned tag)
 {
     DIR *open_folder = opendir(folder);
     if (!open_folder)
         return;
     char end[32];
-    size_t end_len = strlen(suffix(tag, end));
+    suffix(tag, end);
     for (struct dirent *entry; (entry = readdir(open_folder));) {
-        size_t len = strlen(entry->d_name);
-        if (len > end_len && strcmp(entry->d_name + len - end_len, end) == 0)
+        if (ends_in(entry->d_name, end))
             unlinkat(dirfd(open_folder), entry->d_name, 0);
     }
     closedir(open_folder);
+}
+
+// No more folders in each other, and no more names, than this are looked at.
+#define SWEEP_DEEP_MAX 16
+#define SWEEP_NAMES_MAX 200000
+
+// Takes `fd`. Links are not followed.
+static void sweep_below(int fd, unsigned deep, unsigned *names)
+{
+    DIR *open_folder = fdopendir(fd);
+    if (!open_folder) {
+        close(fd);
+        return;
+    }
+    for (struct dirent *entry; *names < SWEEP_NAMES_MAX && (entry = readdir(open_folder));) {
+        const char *name = entry->d_name;
+        ++*names;
+        if (ends_in(name, TEMPORARY))
+            unlinkat(dirfd(open_folder), name, 0);
+        if (entry->d_type != DT_DIR || name[0] == '.' || deep == SWEEP_DEEP_MAX)
+            continue;
+        int below =
+            openat(dirfd(open_folder), name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (below >= 0)
+            sweep_below(below, deep + 1, names);
+    }
+    closedir(open_folder);
+}
+
+int folder_hold(const char *folder)
+{
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return -1;
+    unsigned names = 0;
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
+        int again = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (again >= 0)
+            sweep_below(again, 0, &names);
+    }
+    flock(fd, LOCK_SH);
+    return fd;
 }

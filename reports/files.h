@@ -17,7 +17,12 @@
 // The folder and those above it.
 bool folder_make(const char *folder, struct err *err);
 
+// The whole file, or none. A device or pipe is written to as it is; of a link, what it leads to.
 bool file_write(const char *path, struct bytes bytes, struct err *err);
+// Whether file_write could, as far as can be known before: the folders are made, nothing is kept.
+bool file_can_write(const char *path, struct err *err);
+// True also when there is none; a device stays.
+bool file_remove(const char *path, struct err *err);
 
 // A new file under its temporary name, and the folders above it; -1 when it cannot be. `tag` tells
 // the temporary files of one program run from those of another.
@@ -38,7 +43,12 @@ void batch_add(struct batch *batch, const char *path);
 bool batch_commit(struct batch *batch, struct err *err);
 void batch_free(struct batch *batch); // what was not committed is removed
 
-// Remove what a process that died left below a folder under temporary names with this tag.
+// Remove what a worker that died left in a folder under temporary names with this tag.
 void files_sweep(const char *folder, unsigned tag);
+
+// Say that this process is writing below a folder, until the descriptor is closed (in children
+// too). If nobody else says so, all temporary files there are of processes that were killed: they
+// are removed. -1 when the folder cannot be opened, which is no reason not to go on.
+int folder_hold(const char *folder);
 
 #endif

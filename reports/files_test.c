@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <dirent.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -175,7 +176,7 @@ static void test_batch_commit_that_fails_removes_the_rest(void **state)
     begin_and_end(&batch, in_folder("a.pcap"), "x");
     begin_and_end(&batch, in_folder("b.pcap"), "x");
     begin_and_end(&batch, in_folder("c.pcap"), "x");
-    assert_int_equal(unlink(in_folder("b.pcap.7.tmp")), 0);
+    assert_int_equal(unlink(in_folder("b.pcap.7.simrtc.tmp")), 0);
     assert_false(batch_commit(&batch, &err));
     assert_non_null(strstr(err.text, "b.pcap"));
     assert_int_equal(entries(folder), 1);
@@ -194,8 +195,114 @@ static void test_files_sweep_removes_only_its_tag(void **state)
     close(other);
     files_sweep(folder, 7);
     assert_int_equal(entries(folder), 2);
-    assert_int_equal(access(in_folder("a.pcap.17.tmp"), F_OK), 0);
+    assert_int_equal(access(in_folder("a.pcap.17.simrtc.tmp"), F_OK), 0);
     files_sweep(in_folder("no such folder"), 7);
+}
+
+// What stands for a terminal or /dev/null, which root could replace by a file.
+static void test_file_write_to_a_pipe_goes_through_it(void **state)
+{
+    (void)state;
+    struct err err = {0};
+    const char *path = in_folder("pipe");
+    char got[16] = "";
+    assert_int_equal(mkfifo(path, 0600), 0);
+    int reader = open(path, O_RDONLY | O_NONBLOCK);
+    assert_true(file_can_write(path, &err));
+    assert_true(file_remove(path, &err));
+    assert_true(file_write(path, bytes_text("through"), &err));
+    assert_int_equal(read(reader, got, sizeof got - 1), 7);
+    assert_string_equal(got, "through");
+    close(reader);
+    struct stat of;
+    assert_int_equal(stat(path, &of), 0);
+    assert_true(S_ISFIFO(of.st_mode));
+    assert_int_equal(entries(folder), 1);
+}
+
+static void test_file_write_through_a_link_keeps_the_link(void **state)
+{
+    (void)state;
+    struct err err = {0};
+    char link_path[512];
+    snprintf(link_path, sizeof link_path, "%s", in_folder("link"));
+    assert_true(file_write(in_folder("below/file"), bytes_text("old"), &err));
+    assert_int_equal(symlink("below/file", link_path), 0);
+    assert_true(file_write(link_path, bytes_text("new"), &err));
+    check_content(in_folder("below/file"), "new");
+    struct stat of;
+    assert_int_equal(lstat(link_path, &of), 0);
+    assert_true(S_ISLNK(of.st_mode));
+}
+
+static void test_file_can_write_changes_nothing(void **state)
+{
+    (void)state;
+    struct err err = {0};
+    assert_true(file_write(in_folder("file"), bytes_text("old"), &err));
+    assert_true(file_can_write(in_folder("file"), &err));
+    check_content(in_folder("file"), "old");
+    assert_true(file_can_write(in_folder("new"), &err));
+    assert_int_equal(entries(folder), 1);
+    assert_false(file_can_write(in_folder("file/below"), &err));
+    err = (struct err){0};
+    assert_false(file_can_write(folder, &err));
+    assert_non_null(strstr(err.text, "is a folder"));
+}
+
+static void test_file_remove_is_content_when_there_is_none(void **state)
+{
+    (void)state;
+    struct err err = {0};
+    assert_true(file_write(in_folder("file"), bytes_text("x"), &err));
+    assert_true(file_remove(in_folder("file"), &err));
+    assert_true(file_remove(in_folder("file"), &err));
+    assert_int_equal(entries(folder), 0);
+    assert_true(folder_make(in_folder("taken"), &err));
+    assert_false(file_remove(in_folder("taken"), &err));
+}
+
+static void leave_temporary(const char *path, unsigned tag)
+{
+    struct err err = {0};
+    int fd = file_begin(path, tag, &err);
+    assert_true(fd >= 0);
+    close(fd);
+}
+
+static void test_folder_hold_removes_what_killed_processes_left(void **state)
+{
+    (void)state;
+    struct err err = {0};
+    leave_temporary(in_folder("a.pcap"), 7);
+    leave_temporary(in_folder("run/deep/b.pcap"), 8);
+    assert_true(file_write(in_folder("run/deep/kept.pcap"), bytes_text("x"), &err));
+    assert_true(file_write(in_folder("run/other.tmp"), bytes_text("x"), &err));
+    int hold = folder_hold(folder);
+    assert_true(hold >= 0);
+    assert_int_equal(entries(folder), 1);
+    assert_int_equal(entries(in_folder("run")), 2);
+    assert_int_equal(entries(in_folder("run/deep")), 1);
+    close(hold);
+    assert_int_equal(folder_hold(in_folder("none")), -1);
+}
+
+// Another run into the same folder is not disturbed while it lasts.
+static void test_folder_hold_leaves_alone_what_another_is_writing(void **state)
+{
+    (void)state;
+    int first = folder_hold(folder);
+    leave_temporary(in_folder("a.pcap"), 7);
+    int second = folder_hold(folder);
+    assert_true(first >= 0 && second >= 0);
+    assert_int_equal(entries(folder), 1);
+    close(first);
+    int third = folder_hold(folder); // the second still writes
+    assert_int_equal(entries(folder), 1);
+    close(third);
+    close(second);
+    close(folder_hold(folder));
+    assert_int_equal(entries(folder), 0);
 }
 
 int main(void)
@@ -214,6 +321,16 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_batch_commit_that_fails_removes_the_rest, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_files_sweep_removes_only_its_tag, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_file_write_to_a_pipe_goes_through_it, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_file_write_through_a_link_keeps_the_link, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_file_can_write_changes_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_file_remove_is_content_when_there_is_none, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_folder_hold_removes_what_killed_processes_left, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_folder_hold_leaves_alone_what_another_is_writing,
+                                        setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

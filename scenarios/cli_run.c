@@ -68,7 +68,9 @@ static void show_end(const struct suite *suite, const char *program, struct text
     struct report_totals totals = report_totals(&report);
     text_put(text, "\n");
     report_summary(text, &totals, clock_real() - command->started);
-    text_printf(text, "%s\n%s\n", command->json, command->junit);
+    text_printf(text, "report    %s, %s\n", command->json, command->junit);
+    if (command->captures)
+        text_printf(text, "captures  %s/ID/*.pcap, beside trace.log and keys.log\n", command->out);
 }
 
 // ---------------------------------------------------------------------------------- the reports
@@ -102,6 +104,15 @@ static int cannot(const char *why)
     return CLI_CANNOT;
 }
 
+// Before anything runs, so that an hour of work does not end at a wrong path. Old reports go: a run
+// that is killed leaves none, rather than that of another.
+static bool prepare_reports(const struct run_command *command, struct err *err)
+{
+    return folder_make(command->out, err) && file_can_write(command->json, err) &&
+           file_can_write(command->junit, err) && file_remove(command->json, err) &&
+           file_remove(command->junit, err);
+}
+
 static int run_suite(struct run_command *command, const struct scenario_set *set,
                      const char *program)
 {
@@ -119,7 +130,7 @@ static int run_suite(struct run_command *command, const struct scenario_set *set
         .tick = show_progress,
         .user = command,
     };
-    if (!folder_make(command->out, &err))
+    if (!prepare_reports(command, &err))
         return cannot(err.text);
     enum workers_result result = suite_run(&suite, &err);
     clear_progress(command);

@@ -182,6 +182,7 @@ enum workers_result suite_run(struct suite *suite, struct err *err)
     suite->results = mem_zero(suite->count, sizeof *suite->results);
     suite->known = mem_zero(suite->count, sizeof *suite->known);
     suite->files.tag = (unsigned)getpid();
+    suite->hold = folder_hold(suite->out);
     suite->err = err;
     struct workers_config config = {
         .jobs = suite->jobs,
@@ -214,6 +215,8 @@ enum workers_result suite_run(struct suite *suite, struct err *err)
 void suite_free(struct suite *suite)
 {
     batch_free(&suite->files);
+    if (suite->results && suite->hold >= 0)
+        close(suite->hold);
     arena_free(&suite->arena);
     free(suite->results);
     free(suite->known);

@@ -5,7 +5,9 @@
 //     ... suite.results[0 ... count) ...
 //     suite_free(&suite);
 //
-// Files of a run: <out>/<id>/<vantage point>.pcap and <out>/<id>/trace.log.
+// Files of a run: <out>/<id>/<vantage point>.pcap, trace.log and keys.log. What earlier runs left
+// in <out> stays, but for half-written files of processes that were killed: the results say which
+// files are of this run, and never name one that is not there.
 #ifndef SCENARIOS_SUITE_H
 #define SCENARIOS_SUITE_H
 
@@ -35,6 +37,7 @@ struct suite {
     // Its own.
     bool *known;   // which results are there
     unsigned told; // how many rows
+    int hold;      // see folder_hold
     struct arena arena;
     struct batch files;
     struct err *err;

@@ -7,7 +7,9 @@
 
 bool suite_work_start(void *user, struct err *err)
 {
-    (void)user;
+    const struct suite *suite = user;
+    if (suite->hold >= 0)
+        close(suite->hold); // the parent's alone: a killed one holds the folder no more
     return run_library_init(err);
 }
 
