@@ -1,4 +1,5 @@
 // How many 200-byte datagrams a second one core forwards: host, NAT, wide area network, NAT, host.
+#include "base/bench.h"
 #include "simnet/world.h"
 
 #include <inttypes.h>
@@ -7,7 +8,6 @@
 
 #define DATAGRAMS 600000
 #define BURST 50 // sent each millisecond
-#define RUNS 5
 #define PAYLOAD_LEN 200
 
 static struct addr endpoint(const char *text)
@@ -49,8 +49,9 @@ static struct home home_new(struct world *world, struct segment *wan, const char
     return home;
 }
 
-static double forward_per_s(void)
+static double take(void *user)
 {
+    (void)user;
     struct world *world = world_new(&(struct world_config){.seed = 1});
     struct segment_config wan_config = {.transit = {.delay = 25 * TIME_MS}};
     (void)ip_prefix_parse(bytes_text("198.51.100.0/24"), &wan_config.prefix[0]);
@@ -86,18 +87,8 @@ static double forward_per_s(void)
     return (double)DATAGRAMS * 1e9 / (double)took;
 }
 
-static int compare(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 int main(void)
 {
-    double runs[RUNS];
-    for (unsigned i = 0; i < RUNS; i++)
-        runs[i] = forward_per_s();
-    qsort(runs, RUNS, sizeof *runs, compare);
-    printf("forward_datagrams_per_s\t%.0f\tdatagrams/s\n", runs[RUNS / 2]);
+    printf("forward_datagrams_per_s\t%.0f\tdatagrams/s\n", bench_median(take, NULL));
     return 0;
 }

@@ -1,14 +1,13 @@
 // What a handshake, and a whole connect, cost in CPU time: both ends, in memory, no network.
+#include "base/bench.h"
 #include "base/libenv.h"
 #include "stack/dtls/dtls.h"
 #include "stack/sctp/datachannel.h"
 
 #include <assert.h>
 #include <stdio.h>
-#include <stdlib.h>
 
-#define ROUNDS 400
-#define WARM_UP 20
+#define ROUNDS 200
 #define PAIRS_MAX 1000
 
 struct end {
@@ -130,17 +129,22 @@ static void channel(struct pair *pair)
         assert(pair->ends[i].messages == 1);
 }
 
-static double each_us(void (*round)(struct pair *))
+// Microseconds of one round.
+static double take(void *user)
 {
+    void (*const *round)(struct pair *) = user;
     struct pair pair;
-    nanotime start = 0;
-    for (int i = -WARM_UP; i < ROUNDS; i++) {
-        if (i == 0)
-            start = clock_cpu();
-        round(&pair);
+    nanotime start = clock_cpu();
+    for (int i = 0; i < ROUNDS; i++) {
+        (*round)(&pair);
         pair_free(&pair);
     }
-    return (double)(clock_cpu() - start) / 1000 / ROUNDS;
+    return (double)(clock_cpu() - start) / 1e3 / ROUNDS;
+}
+
+static double each_us(void (*round)(struct pair *))
+{
+    return bench_median(take, &round);
 }
 
 static long resident_kib(void)

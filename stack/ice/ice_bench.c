@@ -1,13 +1,12 @@
 // What one ICE connect costs: two agents, made, joined in memory at no cost, nominated, freed.
 #include "base/arena.h"
+#include "base/bench.h"
 #include "stack/ice/ice.h"
 
 #include <assert.h>
 #include <stdio.h>
-#include <stdlib.h>
 
-#define ROUNDS 41
-#define CONNECTS 500
+#define CONNECTS 4000
 
 static struct ice_agent *agent_make(enum ice_role role, uint64_t seed)
 {
@@ -59,22 +58,19 @@ static void connect_once(uint64_t seed)
     ice_agent_free(agents[1]);
 }
 
-static int compare(const void *a, const void *b)
+// Microseconds of one connect.
+static double take(void *user)
 {
-    nanotime x = *(const nanotime *)a, y = *(const nanotime *)b;
-    return x < y ? -1 : x > y;
+    uint64_t *seed = user;
+    nanotime start = clock_cpu();
+    for (int i = 0; i < CONNECTS; i++)
+        connect_once((*seed)++);
+    return (double)(clock_cpu() - start) / 1e3 / CONNECTS;
 }
 
 int main(void)
 {
-    nanotime spans[ROUNDS];
-    for (int round = 0; round < ROUNDS; round++) {
-        nanotime start = clock_cpu();
-        for (uint64_t i = 0; i < CONNECTS; i++)
-            connect_once((uint64_t)round * CONNECTS + i);
-        spans[round] = (clock_cpu() - start) / CONNECTS;
-    }
-    qsort(spans, ROUNDS, sizeof spans[0], compare);
-    printf("ice_connect_agents_us\t%.2f\tus\n", (double)spans[ROUNDS / 2] / 1000);
+    uint64_t seed = 0;
+    printf("ice_connect_agents_us\t%.2f\tus\n", bench_median(take, &seed));
     return 0;
 }

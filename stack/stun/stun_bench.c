@@ -1,19 +1,20 @@
 // What STUN messages cost. Lines of "name value unit", tabs between.
+#include "base/bench.h"
 #include "stack/stun/stun.h"
 #include "stack/stun/stun_vectors.h"
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 
-#define RUNS 5
-#define RUN_TIME (300 * TIME_MS)
+#define TAKE_TIME (300 * TIME_MS)
 #define BATCH 1000
 
 struct work {
     struct stun_key *key;
     uint8_t message[sizeof rfc5769_request];
     uint64_t good;
+    void (*step)(struct work *work); // what is measured
+    uint64_t wrong;
 };
 
 static void decode(struct work *work)
@@ -52,34 +53,34 @@ static void key_new(struct work *work)
     stun_key_free(key);
 }
 
-static int compare(const void *a, const void *b)
+// Nanoseconds of one call.
+static double take(void *user)
 {
-    const double *left = a, *right = b;
-    return *left < *right ? -1 : *left > *right;
+    struct work *work = user;
+    nanotime start = clock_cpu(), end = start;
+    uint64_t count = 0;
+    work->good = 0;
+    while (end - start < TAKE_TIME) {
+        for (int i = 0; i < BATCH; i++)
+            work->step(work);
+        count += BATCH;
+        end = clock_cpu();
+    }
+    work->wrong += count - work->good;
+    return (double)(end - start) / (double)count;
 }
 
-// Median nanoseconds of one call, each of which must do its work.
+// Each call must do its work, or the figure means nothing.
 static bool measure(const char *name, void (*step)(struct work *), struct work *work)
 {
-    double each[RUNS];
-    for (int run = 0; run < RUNS; run++) {
-        nanotime start = clock_real(), end = start;
-        uint64_t count = 0;
-        work->good = 0;
-        while (end - start < RUN_TIME) {
-            for (int i = 0; i < BATCH; i++)
-                step(work);
-            count += BATCH;
-            end = clock_real();
-        }
-        if (work->good != count) {
-            fprintf(stderr, "%s: %" PRIu64 " of %" PRIu64 " were right\n", name, work->good, count);
-            return false;
-        }
-        each[run] = (double)(end - start) / (double)count;
+    work->step = step;
+    work->wrong = 0;
+    double each = bench_median(take, work);
+    if (work->wrong) {
+        fprintf(stderr, "%s: %" PRIu64 " were wrong\n", name, work->wrong);
+        return false;
     }
-    qsort(each, RUNS, sizeof *each, compare);
-    printf("%s\t%.1f\tns\n", name, each[RUNS / 2]);
+    printf("%s\t%.1f\tns\n", name, each);
     return true;
 }
 
