@@ -103,6 +103,8 @@ $(BUILD)/$(1)/%: $(BUILD)/$(1)/%.o $(filter $(BUILD)/%.a,$(LINKS_$(1)))
 endef
 $(foreach folder,base stack simnet reports scenarios,$(eval $(call program,$(folder))))
 
+include fuzz/fuzz.mk
+
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS_ALL) -c -o $@ $<

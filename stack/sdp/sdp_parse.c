@@ -534,7 +534,7 @@ enum sdp_outcome sdp_parse(struct bytes text, struct sdp *out)
         enum sdp_outcome outcome = fine ? parse_line(&p, line) : SDP_BAD_LINE;
         if (outcome != SDP_OK)
             return outcome;
-        p.line_at = p.rest.at;
+        p.line_at = p.rest.len > 0 ? p.rest.at : text.at + text.len;
     }
     if ((p.seen & REQUIRED) != REQUIRED)
         return SDP_MISSING;

@@ -52,7 +52,7 @@ static inline bool is_ice_chars(struct bytes text)
     for (size_t i = 0; i < text.len; i++) {
         uint8_t c = text.at[i];
         // RFC 8839 5.1: ALPHA, DIGIT, "+" and "/". Old browsers also used the other four.
-        if (!is_letter(c) && !is_digit(c) && !strchr("+/-=#_", c))
+        if (!is_letter(c) && !is_digit(c) && (c == 0 || !strchr("+/-=#_", c)))
             return false;
     }
     return true;

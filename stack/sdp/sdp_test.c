@@ -218,6 +218,9 @@ static void test_sdp_parse_browser_offers(void **state)
         assert_int_equal(media->fingerprints_count, 1);
         assert_string_equal(media->fingerprints[0].hash, "sha-256");
         assert_true(bytes_starts(media->lines, "m=application "));
+        assert_int_equal(media->lines.at[media->lines.len - 1], '\n');
+        if (media == &sdp.media[sdp.media_count - 1]) // to the end of the text
+            assert_ptr_equal(media->lines.at + media->lines.len, text.at + text.len);
         text_free(&text);
     }
     assert_true(sdp.ice_lite); // the last one
@@ -311,6 +314,10 @@ static void test_sdp_candidate_parse_rows(void **state)
         if (well_formed != rows[i].well_formed || usable != rows[i].usable)
             fail_msg("%s: %d %d", rows[i].line, well_formed, usable);
     }
+    static const char zero[] = "candidate:1\0a 1 udp 1 192.0.2.1 5000 typ host";
+    struct ice_candidate spare;
+    bool usable;
+    assert_false(sdp_candidate_parse(bytes_of(zero, sizeof zero - 1), &spare, &usable));
     assert_bytes(sdp_candidate_ufrag(bytes_text(rows[1].line)), "ab");
     assert_int_equal(sdp_candidate_ufrag(bytes_text(rows[0].line)).len, 0);
     assert_int_equal(sdp_candidate_ufrag(bytes_text("")).len, 0);

@@ -1,0 +1,36 @@
+# Fuzzing: each fuzz/<name>.c is one harness.
+#
+# make fuzz                       build all harnesses for libFuzzer (clang, ASan and UBSan)
+# make fuzz-<name> [SECONDS=60 JOBS=2]   run one; new inputs are kept in build-fuzz/work/<name>
+# make fuzz-regress               replay every corpus through its harness, with gcc
+
+SECONDS ?= 60
+JOBS ?= 2
+
+FUZZ_NAMES := $(patsubst fuzz/%.c,%,$(filter-out fuzz/replay.c,$(sort $(wildcard fuzz/*.c))))
+FUZZ_BUILD ?= build-fuzz
+FUZZ_MAKE = $(MAKE) --no-print-directory CC=clang VARIANT= BUILD=$(FUZZ_BUILD) FUZZ_MAIN= \
+	OPTIMIZE="-O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined \
+	-fno-sanitize-recover=all" LDFLAGS=-fsanitize=fuzzer
+
+# What holds main() when libFuzzer does not.
+FUZZ_MAIN ?= $(BUILD)/fuzz/replay.o
+FUZZ_BINS := $(addprefix $(BUILD)/fuzz/,$(FUZZ_NAMES))
+
+.PHONY: fuzz fuzz-programs fuzz-regress $(addprefix fuzz-,$(FUZZ_NAMES))
+fuzz:
+	+@$(FUZZ_MAKE) fuzz-programs
+
+fuzz-programs: $(FUZZ_BINS)
+
+# What a harness links is decided by the objects that it asks for: one list does for all.
+$(BUILD)/fuzz/%: $(BUILD)/fuzz/%.o $(FUZZ_MAIN) $(filter $(BUILD)/%.a,$(LINKS_scenarios))
+	$(CC) $(OPTIMIZE) -o $@ $< $(FUZZ_MAIN) $(LINKS_scenarios) $(LDFLAGS)
+
+$(addprefix fuzz-,$(FUZZ_NAMES)): fuzz-%:
+	+@$(FUZZ_MAKE) $(FUZZ_BUILD)/fuzz/$*
+	@ci/fuzz $(FUZZ_BUILD) $* $(SECONDS) $(JOBS)
+
+fuzz-regress:
+	@$(MAKE) --no-print-directory -s VARIANT=asan FUZZ_NAMES="$(FUZZ_NAMES)" fuzz-programs
+	@ci/fuzz-regress build-asan

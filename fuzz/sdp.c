@@ -1,0 +1,103 @@
+// Any text as a session description: the outcome does not depend on what was parsed before, all
+// that is borrowed lies within the text, and what this stack understood is written, read and the
+// same.
+#include "fuzz/fuzz.h"
+#include "stack/sdp/sdp.h"
+
+// libFuzzer: -max_len=8192
+
+static struct sdp clean, used, again;
+
+static void check_media(struct bytes text, const struct sdp_media *media)
+{
+    assert(fuzz_is_inside(text, media->kind) && media->kind.len > 0);
+    assert(fuzz_is_inside(text, media->protocol) && fuzz_is_inside(text, media->formats));
+    assert(fuzz_is_inside(text, media->mid) && fuzz_is_inside(text, media->tls_id));
+    assert(fuzz_is_inside(text, media->ufrag) && fuzz_is_inside(text, media->pwd));
+    assert(fuzz_is_inside(text, media->lines) && bytes_starts(media->lines, "m="));
+    assert(media->ufrag.len < ICE_UFRAG_MAX && media->pwd.len < ICE_PWD_MAX);
+    assert(media->fingerprints_count <= SDP_FINGERPRINTS_MAX);
+    assert(media->candidates_count <= SDP_CANDIDATES_MAX);
+    for (unsigned i = 0; i < media->candidates_count; i++)
+        assert(media->candidates[i].addr.port > 0 && media->candidates[i].component == 1);
+}
+
+static void check_media_equal(const struct sdp_media *a, const struct sdp_media *b)
+{
+    assert(bytes_equal(a->ufrag, b->ufrag) && bytes_equal(a->pwd, b->pwd));
+    assert(a->setup == b->setup && a->trickle == b->trickle);
+    assert(a->end_of_candidates == b->end_of_candidates);
+    assert(a->sctp_port == b->sctp_port && a->max_message_size == b->max_message_size);
+    assert(a->candidates_count == b->candidates_count);
+    for (unsigned i = 0; i < a->candidates_count; i++) {
+        const struct ice_candidate *c = &a->candidates[i], *d = &b->candidates[i];
+        assert(c->type == d->type && c->priority == d->priority && addr_equal(&c->addr, &d->addr));
+        assert(strcmp(c->foundation, d->foundation) == 0);
+    }
+    if (a->fingerprints_count > 0) {
+        assert(strcmp(a->fingerprints[0].hash, b->fingerprints[0].hash) == 0);
+        assert(strcmp(a->fingerprints[0].value, b->fingerprints[0].value) == 0);
+    }
+}
+
+static void check_same(struct bytes text, enum sdp_outcome outcome)
+{
+    assert(sdp_parse(text, &used) == outcome);
+    assert(clean.error_line == used.error_line && clean.media_count == used.media_count);
+    assert(outcome == SDP_OK || outcome == SDP_MISSING || clean.error_line > 0);
+    if (outcome != SDP_OK)
+        return;
+    assert(clean.session_id == used.session_id && clean.ice_lite == used.ice_lite);
+    assert(clean.bundle_count == used.bundle_count && clean.bundle_count <= SDP_MEDIA_MAX);
+    for (unsigned i = 0; i < clean.media_count; i++) {
+        check_media(text, &clean.media[i]);
+        check_media_equal(&clean.media[i], &used.media[i]);
+        assert(bytes_equal(clean.media[i].lines, used.media[i].lines));
+    }
+}
+
+static void write_and_read(const struct sdp_media *media)
+{
+    struct ice_credentials credentials;
+    bytes_copy_text(media->ufrag, credentials.ufrag, sizeof credentials.ufrag);
+    bytes_copy_text(media->pwd, credentials.pwd, sizeof credentials.pwd);
+    const struct sdp_local local = {
+        .session_id = clean.session_id,
+        .session_version = clean.session_version,
+        .credentials = &credentials,
+        .ice_lite = clean.ice_lite,
+        .trickle = media->trickle,
+        .end_of_candidates = media->end_of_candidates,
+        .fingerprint = media->fingerprints_count ? &media->fingerprints[0] : NULL,
+        .setup = media->setup,
+        .candidates = media->candidates,
+        .candidates_count = media->candidates_count,
+        .sctp_port = media->sctp_port,
+        .max_message_size = media->max_message_size,
+    };
+    struct text text = {0};
+    sdp_write_offer(&text, &local);
+    assert(sdp_parse(text_bytes(&text), &again) == SDP_OK);
+    assert(again.session_id == clean.session_id && again.ice_lite == clean.ice_lite);
+    assert(again.session_version == clean.session_version);
+    const struct sdp_media *read = sdp_data_media(&again);
+    assert(read && again.media_count == 1);
+    check_media_equal(media, read);
+    text_free(&text);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct bytes text = bytes_of(data, size);
+    memset(&clean, 0, sizeof clean);
+    enum sdp_outcome outcome = sdp_parse(text, &clean);
+    assert(outcome < SDP_OUTCOMES);
+    check_same(text, outcome);
+    if (outcome != SDP_OK)
+        return 0;
+    const struct sdp_media *media = sdp_data_media(&clean);
+    (void)sdp_data_check(&clean, media, false);
+    if (media && media->ufrag.len > 0 && media->pwd.len > 0)
+        write_and_read(media);
+    return 0;
+}
