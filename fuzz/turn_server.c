@@ -1,0 +1,441 @@
+// A TURN server and hostile clients. The bytes write requests, signed or not, data and time; the
+// harness keeps its own book of what the server has granted.
+//
+//   - nothing goes to a peer or comes from one without a permission that was granted to that client
+//     in the last five minutes, and never to a loopback, multicast or link-local address;
+//   - no more allocations, and of one user, than the configuration allows; a socket for each;
+//   - what is answered goes to who asked, and an input has a few outputs at most;
+//   - the heap stays small.
+#include "fuzz/fuzz.h"
+#include "stack/stun/stun_auth.h"
+#include "stack/turn/turn.h"
+
+// libFuzzer: -max_len=1500
+
+#define CLIENTS 4
+#define USERS 2
+#define PEERS 10
+#define ALLOCATIONS 3
+#define PER_USER 2
+#define GRANTS_MAX 1024
+#define OUTPUTS_MAX 64
+#define MEMORY_MAX (8u << 20)
+
+static const char *const peer_texts[PEERS] = {
+    "203.0.113.1:4000", "203.0.113.2:4001", "203.0.113.2:4002",  "127.0.0.1:53",
+    "224.0.0.1:5353",   "169.254.1.1:80",   "255.255.255.255:9", "0.0.0.0:1",
+    "192.0.2.1:3478",   "198.51.100.1:5000"};
+
+struct grant {
+    unsigned client;
+    struct ip peer;
+    nanotime at;
+};
+
+struct bench {
+    nanotime now;
+    struct turn_server *server;
+    struct addr listen, clients[CLIENTS], peers[PEERS];
+    struct addr relays[CLIENTS]; // none: no allocation
+    unsigned relay_user[CLIENTS];
+    struct stun_key *keys[USERS + 1]; // the last is wrong
+    uint8_t nonce[CLIENTS][256];
+    size_t nonce_len[CLIENTS];
+    struct addr sockets[ALLOCATIONS];
+    unsigned sockets_count;
+    struct grant grants[GRANTS_MAX];
+    unsigned grants_count;
+    // The request that is being answered.
+    unsigned asking, user;
+    uint16_t method;
+    struct addr asked[STUN_PEERS_MAX];
+    unsigned asked_count;
+    bool bind_fails, is_asking;
+    uint8_t id;
+};
+
+static struct addr addr_of(const char *text)
+{
+    struct addr addr = {0};
+    bool ok = addr_parse(bytes_text(text), &addr);
+    assert(ok);
+    return addr;
+}
+
+static int client_find(const struct bench *b, const struct addr *addr)
+{
+    for (unsigned i = 0; i < CLIENTS; i++)
+        if (addr_equal(&b->clients[i], addr))
+            return (int)i;
+    return -1;
+}
+
+static int relay_owner(const struct bench *b, const struct addr *relay)
+{
+    for (unsigned i = 0; i < CLIENTS; i++)
+        if (!addr_is_none(relay) && addr_equal(&b->relays[i], relay))
+            return (int)i;
+    return -1;
+}
+
+static bool is_granted(const struct bench *b, unsigned client, const struct ip *peer)
+{
+    for (unsigned i = 0; i < b->grants_count; i++) {
+        const struct grant *g = &b->grants[i];
+        // RFC 8656 9: 300 seconds
+        if (g->client == client && ip_equal(&g->peer, peer) && b->now - g->at < 300 * TIME_S)
+            return true;
+    }
+    return false;
+}
+
+static void grant(struct bench *b, unsigned client)
+{
+    for (unsigned i = 0; i < b->asked_count; i++) {
+        unsigned at = 0;
+        while (at < b->grants_count &&
+               (b->grants[at].client != client || !ip_equal(&b->grants[at].peer, &b->asked[i].ip)))
+            at++;
+        assert(at < GRANTS_MAX);
+        b->grants_count += at == b->grants_count;
+        b->grants[at] = (struct grant){client, b->asked[i].ip, b->now};
+    }
+}
+
+static void forget(struct bench *b, unsigned client)
+{
+    unsigned kept = 0;
+    for (unsigned i = 0; i < b->grants_count; i++)
+        if (b->grants[i].client != client)
+            b->grants[kept++] = b->grants[i];
+    b->grants_count = kept;
+    b->relays[client] = (struct addr){0};
+}
+
+// -------------------------------------------------------------------------------- what comes out
+
+static bool is_socket(const struct bench *b, const struct addr *addr)
+{
+    for (unsigned i = 0; i < b->sockets_count; i++)
+        if (addr_equal(&b->sockets[i], addr))
+            return true;
+    return false;
+}
+
+static void see_answer(struct bench *b, unsigned client, const struct stun_msg *msg)
+{
+    if (msg->class == STUN_ERROR) {
+        if (stun_has(msg, STUN_NONCE)) {
+            assert(msg->nonce.len <= sizeof b->nonce[0]);
+            memcpy(b->nonce[client], msg->nonce.at, msg->nonce.len);
+            b->nonce_len[client] = msg->nonce.len;
+        }
+        // RFC 8656 10.2: what was installed before the table was full stays.
+        if (msg->method == STUN_CREATE_PERMISSION && msg->error_code == STUN_INSUFFICIENT_CAPACITY)
+            grant(b, client);
+        return;
+    }
+    if (msg->method == STUN_BINDING)
+        return;
+    assert(b->is_asking && client == b->asking && msg->method == b->method);
+    assert(b->user < USERS); // nobody with a wrong key succeeds
+    if (msg->method == STUN_ALLOCATE) {
+        assert(is_socket(b, &msg->relayed) && addr_equal(&msg->mapped, &b->clients[client]));
+        b->relays[client] = msg->relayed;
+        b->relay_user[client] = b->user;
+    } else {
+        assert(!addr_is_none(&b->relays[client]) || msg->method == STUN_REFRESH);
+    }
+    if (msg->method == STUN_CREATE_PERMISSION || msg->method == STUN_CHANNEL_BIND)
+        grant(b, client);
+}
+
+static void see_to_client(struct bench *b, unsigned client, struct bytes bytes)
+{
+    struct stun_msg msg;
+    if (bytes.len >= 4 && bytes.at[0] >= 0x40) // ChannelData: only of a channel that was bound
+        return;
+    assert(stun_decode(bytes, &msg) == STUN_OK);
+    if (msg.class != STUN_INDICATION) {
+        see_answer(b, client, &msg);
+        return;
+    }
+    assert(msg.method == STUN_DATA && msg.peers_count == 1);
+    assert(is_granted(b, client, &msg.peers[0].ip));
+}
+
+static void see_to_peer(struct bench *b, const struct datagram *d)
+{
+    int owner = relay_owner(b, &d->from);
+    assert(is_socket(b, &d->from) && owner >= 0);
+    const struct ip *to = &d->to.ip;
+    assert(!ip_is_loopback(to) && !ip_is_multicast(to) && !ip_is_link_local(to));
+    assert(!ip_is_unspecified(to) && ip_v4_value(to) != UINT32_MAX);
+    assert(is_granted(b, (unsigned)owner, to));
+}
+
+static void unbind(struct bench *b, const struct addr *relay)
+{
+    assert(is_socket(b, relay));
+    for (unsigned i = 0; i < b->sockets_count; i++)
+        if (addr_equal(&b->sockets[i], relay))
+            b->sockets[i--] = b->sockets[--b->sockets_count];
+    int owner = relay_owner(b, relay);
+    if (owner >= 0)
+        forget(b, (unsigned)owner);
+}
+
+static void take(struct bench *b, const struct turn_server_output *out)
+{
+    switch (out->kind) {
+    case TURN_SERVER_SEND: {
+        int client = client_find(b, &out->datagram.to);
+        if (addr_equal(&out->datagram.from, &b->listen)) {
+            assert(client >= 0);
+            see_to_client(b, (unsigned)client, out->datagram.bytes);
+        } else {
+            see_to_peer(b, &out->datagram);
+        }
+        return;
+    }
+    case TURN_SERVER_BIND:
+        assert(!is_socket(b, &out->relay));
+        if (b->bind_fails) {
+            struct addr relay = out->relay;
+            b->bind_fails = false;
+            turn_server_bind_failed(b->server, b->now, &relay);
+            return;
+        }
+        assert(b->sockets_count < ALLOCATIONS);
+        b->sockets[b->sockets_count++] = out->relay;
+        return;
+    case TURN_SERVER_UNBIND:
+        unbind(b, &out->relay);
+        return;
+    }
+}
+
+static void poll(struct bench *b)
+{
+    struct turn_server_output out;
+    unsigned outputs = 0;
+    while (turn_server_poll(b->server, b->now, &out)) {
+        assert(++outputs <= OUTPUTS_MAX);
+        take(b, &out);
+    }
+    b->is_asking = false;
+    assert(turn_server_deadline(b->server) > b->now);
+    unsigned live = turn_server_stats(b->server).allocations_live;
+    assert(live <= ALLOCATIONS && live == b->sockets_count);
+    for (unsigned user = 0; user < USERS; user++) {
+        unsigned count = 0;
+        for (unsigned i = 0; i < CLIENTS; i++)
+            count += !addr_is_none(&b->relays[i]) && b->relay_user[i] == user;
+        assert(count <= PER_USER);
+    }
+}
+
+// --------------------------------------------------------------------------------- what goes in
+
+static void input(struct bench *b, const struct addr *from, const struct addr *to,
+                  struct bytes bytes)
+{
+    struct datagram datagram = {*from, *to, bytes};
+    enum turn_drop drop = turn_server_input(b->server, b->now, &datagram);
+    assert(drop < TURN_DROPS);
+    poll(b);
+}
+
+static void add_peer(struct bench *b, struct reader *r, struct stun_writer *s)
+{
+    struct addr peer = b->peers[fuzz_choice(r, PEERS)];
+    unsigned v = read_u8(r);
+    if (v >= 240) { // one of many
+        peer = (struct addr){ip_v4(203, 0, 114, (uint8_t)v), 7000};
+    } else if (v >= 232) {
+        peer = (struct addr){.ip.family = IP_V6, .port = 9};
+        peer.ip.at[v % 16] = read_u8(r);
+        peer.ip.at[15] = 1;
+    }
+    stun_add_xor_addr(s, STUN_XOR_PEER_ADDRESS, &peer);
+    if (b->asked_count < STUN_PEERS_MAX)
+        b->asked[b->asked_count++] = peer;
+}
+
+static void add_attributes(struct bench *b, struct reader *r, struct stun_writer *s)
+{
+    unsigned which = read_u8(r);
+    if (which & 1)
+        stun_add_u32(s, STUN_REQUESTED_TRANSPORT, read_u8(r) & 1 ? 6u << 24 : 17u << 24);
+    if (which & 2)
+        stun_add_u32(s, STUN_LIFETIME, read_u8(r) * 16u);
+    for (unsigned i = 0; which & 4 && i <= (which >> 3 & 3) * 3; i++)
+        add_peer(b, r, s);
+    if (which & 0x20)
+        stun_add_u32(s, STUN_CHANNEL_NUMBER, 0x40000000u + ((uint32_t)read_u8(r) % 6 << 16));
+    if (which & 0x40) {
+        uint8_t more = read_u8(r);
+        if (more & 1)
+            stun_add_bytes(s, STUN_EVEN_PORT, bytes_of(&more, 1));
+        if (more & 2)
+            stun_add_u64(s, STUN_RESERVATION_TOKEN, read_u64(r));
+        if (more & 4)
+            stun_add_u32(s, STUN_REQUESTED_ADDRESS_FAMILY, (uint32_t)read_u8(r) << 24);
+        if (more & 8)
+            stun_add_flag(s, STUN_DONT_FRAGMENT);
+        if (more & 16)
+            stun_add_bytes(s, (enum stun_attr)read_u16(r), fuzz_slice(r));
+    }
+    if (which & 0x80)
+        stun_add_bytes(s, STUN_DATA_ATTR, fuzz_slice(r));
+}
+
+static void request(struct bench *b, struct reader *r)
+{
+    static const uint16_t methods[] = {STUN_ALLOCATE,     STUN_REFRESH, STUN_CREATE_PERMISSION,
+                                       STUN_CHANNEL_BIND, STUN_SEND,    STUN_BINDING,
+                                       STUN_ALLOCATE,     STUN_DATA};
+    static const char *const users[] = {"user", "other", "user"};
+    uint8_t buffer[STUN_MESSAGE_MAX], id[STUN_ID_LEN] = {0};
+    unsigned first = read_u8(r), second = read_u8(r), client = first % CLIENTS;
+    b->asking = client;
+    b->asked_count = 0;
+    b->method = methods[first / CLIENTS % 8];
+    b->user = second % 8 < 4 ? 0 : second % 8 < 7 ? 1 : USERS;
+    b->bind_fails = second >= 250;
+    id[0] = second & 0x40 ? b->id : ++b->id; // or the one before, again
+    bool indicates = b->method == STUN_SEND;
+    struct stun_writer s = stun_begin(buffer, sizeof buffer,
+                                      indicates ? STUN_INDICATION : STUN_REQUEST, b->method, id);
+    add_attributes(b, r, &s);
+    bool binding = b->method == STUN_BINDING;
+    if (!indicates && !binding && !(second & 0x80 && second & 8)) {
+        stun_add_bytes(&s, STUN_USERNAME, bytes_text(users[b->user]));
+        stun_add_bytes(&s, STUN_REALM, bytes_text("example.org"));
+        stun_add_bytes(&s, STUN_NONCE, bytes_of(b->nonce[client], b->nonce_len[client]));
+        stun_add_integrity(&s, b->keys[b->user]);
+    }
+    b->is_asking = true;
+    input(b, &b->clients[client], &b->listen, stun_end(&s));
+}
+
+static void channel_data(struct bench *b, struct reader *r)
+{
+    uint8_t buffer[300];
+    struct writer w = writer_of(buffer, sizeof buffer);
+    unsigned client = fuzz_choice(r, CLIENTS);
+    write_u16(&w, (uint16_t)(0x4000 + fuzz_choice(r, 6)));
+    struct bytes data = fuzz_slice(r);
+    write_u16(&w, (uint16_t)(data.len + (read_u8(r) == 255)));
+    write_bytes(&w, data);
+    input(b, &b->clients[client], &b->listen, writer_bytes(&w));
+}
+
+static void from_peer(struct bench *b, struct reader *r)
+{
+    struct addr from = b->peers[fuzz_choice(r, PEERS)];
+    unsigned which = read_u8(r);
+    struct addr to = which % 8 == 7 || b->sockets_count == 0
+                         ? (struct addr){b->listen.ip, (uint16_t)(49152 + which / 8)}
+                         : b->sockets[which % b->sockets_count];
+    input(b, &from, &to, fuzz_slice(r));
+}
+
+// Time stops at each deadline on its way.
+static void pass(struct bench *b, nanotime span)
+{
+    nanotime until = b->now + span;
+    for (unsigned i = 0; turn_server_deadline(b->server) <= until; i++) {
+        assert(i < 10000);
+        b->now = time_max(b->now, turn_server_deadline(b->server));
+        poll(b);
+    }
+    b->now = until;
+    poll(b);
+}
+
+static void step(struct bench *b, struct reader *r)
+{
+    unsigned kind = fuzz_choice(r, 16);
+    if (kind < 9) {
+        request(b, r);
+    } else if (kind < 11) {
+        channel_data(b, r);
+    } else if (kind < 13) {
+        from_peer(b, r);
+    } else if (kind < 14) {
+        input(b, &b->clients[fuzz_choice(r, CLIENTS)], &b->listen, fuzz_slice(r));
+    } else if (kind < 15) {
+        unsigned span = read_u8(r);
+        pass(b, span < 200 ? (nanotime)span * TIME_S / 4 : (nanotime)(span - 199) * 30 * TIME_S);
+    } else if (read_u8(r) >= 250) {
+        turn_server_reset(b->server, b->now);
+        b->sockets_count = 0;
+        for (unsigned i = 0; i < CLIENTS; i++)
+            forget(b, i);
+        struct turn_server_output out;
+        while (turn_server_poll(b->server, b->now, &out))
+            assert(out.kind == TURN_SERVER_UNBIND);
+    }
+}
+
+static void setup(struct bench *b)
+{
+    static const struct turn_user users[USERS] = {{"user", "secret"}, {"other", "word"}};
+    static const char *const passwords[USERS + 1] = {"secret", "word", "guess"};
+    b->listen = addr_of("192.0.2.1:3478");
+    for (unsigned i = 0; i < CLIENTS; i++)
+        b->clients[i] =
+            (struct addr){ip_v4(198, 51, 100, (uint8_t)(1 + i / 2)), (uint16_t)(5000 + i)};
+    for (unsigned i = 0; i < PEERS; i++)
+        b->peers[i] = addr_of(peer_texts[i]);
+    for (unsigned i = 0; i <= USERS; i++)
+        b->keys[i] =
+            stun_key_new_long_term(bytes_text(users[i % USERS].name), bytes_text("example.org"),
+                                   bytes_text(passwords[i]), STUN_MD5);
+    const struct turn_server_config config = {
+        .listen = b->listen,
+        .relay_ip = b->listen.ip,
+        .relay_port_min = 49152,
+        .relay_port_max = 49157,
+        .realm = "example.org",
+        .users = users,
+        .users_count = USERS,
+        .nonce_lifetime_s = 1200,
+        .allocations_max = ALLOCATIONS,
+        .allocations_per_user_max = PER_USER,
+        .permissions_max = 4,
+        .channels_max = 3,
+        .rng = rng_seed(1, "server"),
+    };
+    b->server = turn_server_new(&config);
+}
+
+// Everybody asks once in vain, to have a nonce.
+static void challenge(struct bench *b)
+{
+    uint8_t asks[] = {0, 0x88, 0};
+    for (unsigned i = 0; i < CLIENTS; i++) {
+        asks[0] = (uint8_t)i;
+        struct reader r = reader_of(bytes_of(asks, sizeof asks));
+        request(b, &r);
+        assert(b->nonce_len[i] > 0);
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    size_t before = fuzz_memory();
+    static struct bench bench;
+    bench = (struct bench){0};
+    setup(&bench);
+    challenge(&bench);
+    struct reader r = reader_of(bytes_of(data, size));
+    for (unsigned i = 0; i < 300 && r.len > 0; i++)
+        step(&bench, &r);
+    fuzz_memory_check(before, MEMORY_MAX);
+    turn_server_free(bench.server);
+    for (unsigned i = 0; i <= USERS; i++)
+        stun_key_free(bench.keys[i]);
+    return 0;
+}
