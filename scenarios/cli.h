@@ -21,6 +21,9 @@ int cli_run(int argc, char **argv);
 int cli_explain(int argc, char **argv);
 int cli_metrics(int argc, char **argv);
 int cli_coverage(int argc, char **argv);
+int cli_stun(int argc, char **argv);
+int cli_turn_server(int argc, char **argv);
+int cli_turn_client(int argc, char **argv);
 
 // ------------------------------------------------------------------------------------- options
 
@@ -28,7 +31,13 @@ enum cli_kind {
     CLI_FLAG,   // bool: given or not
     CLI_OFF,    // bool: set to false
     CLI_TEXT,   // const char *
+    CLI_TEXTS,  // struct cli_texts: may be given again and again
     CLI_NUMBER, // uint64_t, from 1
+};
+#define CLI_TEXTS_MAX 64
+struct cli_texts {
+    const char *at[CLI_TEXTS_MAX];
+    unsigned count;
 };
 struct cli_option {
     const char *name; // without "--"; NULL ends a list

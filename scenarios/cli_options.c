@@ -52,6 +52,7 @@ static bool set_value(struct parser *p, const struct cli_option *option, const c
         *(bool *)option->to = option->kind == CLI_FLAG;
         return true;
     case CLI_TEXT:
+    case CLI_TEXTS:
     case CLI_NUMBER:
         break;
     }
@@ -62,6 +63,13 @@ static bool set_value(struct parser *p, const struct cli_option *option, const c
                        option->value);
     if (option->kind == CLI_TEXT) {
         *(const char **)option->to = value;
+        return true;
+    }
+    if (option->kind == CLI_TEXTS) {
+        struct cli_texts *texts = option->to;
+        if (texts->count == CLI_TEXTS_MAX)
+            return err_set(&p->err, "--%s: no more than %d of them", option->name, CLI_TEXTS_MAX);
+        texts->at[texts->count++] = value;
         return true;
     }
     uint64_t number;

@@ -15,6 +15,9 @@ static const struct {
     {"explain", cli_explain, "print the world that a scenario file describes"},
     {"coverage", cli_coverage, "which requirements of the RFCs have scenarios"},
     {"metrics", cli_metrics, "list the names that an expectation may use"},
+    {"stun", cli_stun, "ask a STUN server over real sockets, also what the NAT does"},
+    {"turn-server", cli_turn_server, "be a STUN and TURN server on real sockets"},
+    {"turn-client", cli_turn_client, "check a TURN server over real sockets"},
 };
 #define COMMANDS (sizeof commands / sizeof commands[0])
 
