@@ -2,7 +2,8 @@
 // adapter of a browser carries its text into the page.
 //
 //   RTCPeerConnection  the stack's class
-//   about              keys of `ready`; waits: setLocalDescription returns only when gathering is complete
+//   about              keys of `ready`; config: more of the configuration; waits: setLocalDescription returns only when gathering is complete;
+//                      before: gets the connection before that; send: makes of an Uint8Array what the stack sends
 //   say, heard         as in lines.mjs
 
 export function w3c_commands(RTCPeerConnection, about, say, heard) {
@@ -69,6 +70,7 @@ export function w3c_commands(RTCPeerConnection, about, say, heard) {
     async function describe(description) {
         held = [];
         gathering = true;
+        about.before?.(pc);
         const set = pc.setLocalDescription(description);
         if (about.waits && trickle)
             set.catch((error) => say({ is: 'error', text: `setLocalDescription: ${error}` }));
@@ -91,15 +93,17 @@ export function w3c_commands(RTCPeerConnection, about, say, heard) {
         return bytes;
     }
 
+    const bytes_for = about.send ?? ((bytes) => bytes);
+
     async function put(dc, { text, base64, count, size }) {
         if (text !== undefined || base64 !== undefined) {
-            dc.send(text ?? Uint8Array.from(atob(base64), (c) => c.charCodeAt(0)));
+            dc.send(text ?? bytes_for(Uint8Array.from(atob(base64), (c) => c.charCodeAt(0))));
             return 1;
         }
         for (let n = 0; n < count; n++) {
             while (dc.bufferedAmount > 0 && dc.bufferedAmount + size > BUFFER_MAX && dc.readyState === 'open')
                 await sleep(BUFFER_LOOK_MS);
-            dc.send(about.send ? about.send(pattern(n, size)) : pattern(n, size));
+            dc.send(bytes_for(pattern(n, size)));
         }
         return count;
     }
@@ -130,8 +134,7 @@ export function w3c_commands(RTCPeerConnection, about, say, heard) {
             return describe(await pc.createAnswer());
         },
         accept: ({ sdp }) => pc.setRemoteDescription({ type: 'answer', sdp }).then(() => undefined),
-        candidate: ({ candidate, mid }) =>
-            candidate === '' && about.no_end ? undefined : pc.addIceCandidate({ candidate, sdpMid: mid }).then(() => undefined),
+        candidate: ({ candidate, mid }) => pc.addIceCandidate({ candidate, sdpMid: mid }).then(() => undefined),
         async restart() {
             return describe(await pc.createOffer({ iceRestart: true }));
         },

@@ -4,9 +4,16 @@ import { heard, load, say, serve } from './lines.mjs';
 import { w3c_commands } from './w3c.mjs';
 
 const { stack, version } = load('werift');
+
+// Without a STUN server it would ask one of Google's, by name.
+function no_stun_by_default(pc) {
+    if (!pc.getConfiguration().iceServers.some(({ urls }) => urls.startsWith('stun:')))
+        pc.iceTransports.forEach(({ connection }) => { connection.stunServer = undefined; });
+}
+
 const about = {
     stack: 'werift', version, max_message: 65536,
-    waits: true,
+    waits: true, before: no_stun_by_default,
     config: { iceUseIpv6: false },
     send: (bytes) => Buffer.from(bytes.buffer), // it takes no other kind of bytes
 };
