@@ -121,9 +121,12 @@ static json_t *totals(const struct report *report)
     struct report_totals sums = report_totals(report);
     json_t *object = checked(json_object());
     json_object_set_new(object, "runs", checked(json_integer(report->count)));
-    for (unsigned i = 0; i < VERDICTS; i++)
+    for (unsigned i = 0; i < VERDICTS; i++) {
+        if (i == VERDICT_TIMING_INVALID && sums.verdicts[i] == 0)
+            continue; // nothing of virtual time can be that
         json_object_set_new(object, verdict_name((enum verdict)i),
                             checked(json_integer(sums.verdicts[i])));
+    }
     json_object_set_new(object, "virtual_time_ns", checked(json_integer(sums.virtual_time)));
     return object;
 }

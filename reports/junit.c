@@ -137,7 +137,8 @@ static void counts(struct junit *junit, const struct report *part)
 {
     struct report_totals totals = report_totals(part);
     unsigned failures = totals.verdicts[VERDICT_FAILED];
-    unsigned skipped = totals.verdicts[VERDICT_UNSUPPORTED] + totals.verdicts[VERDICT_NOT_RUN];
+    unsigned skipped = totals.verdicts[VERDICT_UNSUPPORTED] + totals.verdicts[VERDICT_NOT_RUN] +
+                       totals.verdicts[VERDICT_TIMING_INVALID];
     attribute_number(junit, "tests", part->count);
     attribute_number(junit, "failures", failures);
     attribute_number(junit, "errors",

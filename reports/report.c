@@ -20,6 +20,7 @@ bool verdict_is_failure(enum verdict verdict)
     case VERDICT_OUT_OF_MEMORY:
         return true;
     case VERDICT_PASSED:
+    case VERDICT_TIMING_INVALID:
     case VERDICT_UNSUPPORTED:
     case VERDICT_NOT_RUN:
     case VERDICTS:

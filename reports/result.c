@@ -8,10 +8,15 @@
 const char *verdict_name(enum verdict verdict)
 {
     static const char *const names[VERDICTS] = {
-        [VERDICT_PASSED] = "passed",           [VERDICT_FAILED] = "failed",
-        [VERDICT_CRASHED] = "crashed",         [VERDICT_WALL_LIMIT] = "wall-limit",
-        [VERDICT_CPU_LIMIT] = "cpu-limit",     [VERDICT_OUT_OF_MEMORY] = "out-of-memory",
-        [VERDICT_UNSUPPORTED] = "unsupported", [VERDICT_NOT_RUN] = "not-run",
+        [VERDICT_PASSED] = "passed",
+        [VERDICT_FAILED] = "failed",
+        [VERDICT_CRASHED] = "crashed",
+        [VERDICT_WALL_LIMIT] = "wall-limit",
+        [VERDICT_CPU_LIMIT] = "cpu-limit",
+        [VERDICT_OUT_OF_MEMORY] = "out-of-memory",
+        [VERDICT_TIMING_INVALID] = "timing-invalid",
+        [VERDICT_UNSUPPORTED] = "unsupported",
+        [VERDICT_NOT_RUN] = "not-run",
     };
     return names[verdict];
 }

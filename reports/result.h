@@ -17,8 +17,9 @@ enum verdict {
     VERDICT_WALL_LIMIT, // it ran longer than its wall-clock limit
     VERDICT_CPU_LIMIT,
     VERDICT_OUT_OF_MEMORY,
-    VERDICT_UNSUPPORTED, // this machine lacks something it needs; `why` says what to install
-    VERDICT_NOT_RUN,     // after --fail-fast or Ctrl-C
+    VERDICT_TIMING_INVALID, // this machine was too busy: a live run that says nothing
+    VERDICT_UNSUPPORTED,    // this machine lacks something it needs; `why` says what to install
+    VERDICT_NOT_RUN,        // after --fail-fast or Ctrl-C
     VERDICTS,
 };
 const char *verdict_name(enum verdict verdict); // "passed", "cpu-limit" ...

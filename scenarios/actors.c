@@ -108,6 +108,6 @@ void actor_wake(struct run *run, unsigned waker)
 {
     if (waker <= run->scenario->peers_count)
         peer_pump(run, &run->peers[waker - 1]);
-    else
+    else if (run->servers[waker - 1 - run->scenario->peers_count].server)
         server_pump(run, &run->servers[waker - 1 - run->scenario->peers_count]);
 }

@@ -73,6 +73,12 @@ static void build_server(struct run *run, unsigned index)
     server->host = build_host(run, scenario->name, true, index);
     attach(run, server->host, scenario->lan, &scenario->addr.ip);
 
+    if (run->options.real && scenario->coturn) {
+        // RFC 5780: two addresses. Its sockets are its program's.
+        if (!addr_is_none(&scenario->other))
+            attach(run, server->host, scenario->lan, &scenario->other.ip);
+        return;
+    }
     struct turn_user user = {scenario->user, scenario->password};
     char stream[80];
     snprintf(stream, sizeof stream, "server:%.60s", scenario->name);

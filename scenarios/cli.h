@@ -18,12 +18,19 @@ enum cli_exit {
 };
 
 int cli_run(int argc, char **argv);
+int cli_live(int argc, char **argv);
+int cli_peer(int argc, char **argv); // not for people: what a live run starts
+int cli_adapter_check(int argc, char **argv);
 int cli_explain(int argc, char **argv);
 int cli_metrics(int argc, char **argv);
 int cli_coverage(int argc, char **argv);
 int cli_stun(int argc, char **argv);
 int cli_turn_server(int argc, char **argv);
 int cli_turn_client(int argc, char **argv);
+
+// `simrtc run`, or with `real` (live_run.h; it takes the options) `simrtc live`.
+struct live_options;
+int cli_run_in(int argc, char **argv, struct live_options *real);
 
 // ------------------------------------------------------------------------------------- options
 

@@ -1,6 +1,7 @@
 #include "scenarios/cli.h"
 
 #include "reports/report.h"
+#include "scenarios/live_sandbox.h"
 #include "scenarios/suite.h"
 
 #include <stdio.h>
@@ -12,6 +13,8 @@
 
 struct run_command {
     uint64_t seed, jobs;
+    struct live_options *real; // NULL: virtual time
+    const char *allowance, *slack;
     const char *out, *filter, *junit, *json;
     bool keep_going, verbose, list, captures;
 
@@ -59,7 +62,8 @@ static void show_end(const struct suite *suite, const char *program, struct text
     const struct run_command *command = suite->user;
     for (unsigned i = 0; i < suite->count; i++) {
         enum verdict verdict = suite->results[i].verdict;
-        if (!verdict_is_failure(verdict) && verdict != VERDICT_UNSUPPORTED)
+        if (!verdict_is_failure(verdict) && verdict != VERDICT_UNSUPPORTED &&
+            verdict != VERDICT_TIMING_INVALID)
             continue;
         text_put(text, "\n");
         report_failure(text, &suite->results[i], program, suite->out);
@@ -95,7 +99,9 @@ static int exit_code(const struct suite *suite)
     struct report_totals totals = report_totals(&report);
     if (suite->failed)
         return CLI_FAILED;
-    return totals.verdicts[VERDICT_UNSUPPORTED] ? CLI_UNSUPPORTED : CLI_PASSED;
+    return totals.verdicts[VERDICT_UNSUPPORTED] || totals.verdicts[VERDICT_TIMING_INVALID]
+               ? CLI_UNSUPPORTED
+               : CLI_PASSED;
 }
 
 static int cannot(const char *why)
@@ -121,6 +127,7 @@ static int run_suite(struct run_command *command, const struct scenario_set *set
         .scenarios = set->scenarios,
         .count = set->count,
         .seed = command->seed,
+        .real = command->real,
         .jobs = command->verbose ? 1 : (unsigned)command->jobs,
         .out = command->out,
         .captures = command->captures,
@@ -167,6 +174,11 @@ static int run_set(struct run_command *command, struct scenario_set *set, const 
     }
     if (command->list)
         return list(set);
+    struct err err = {0};
+    if (command->real && !live_sandbox_enter(&err)) {
+        fprintf(stderr, "simrtc: %s\n", err.text);
+        return CLI_UNSUPPORTED;
+    }
     if (command->jobs > WORKERS_MAX)
         command->jobs = WORKERS_MAX;
     for (unsigned i = 0; i < set->count; i++) {
@@ -183,10 +195,39 @@ static int run_set(struct run_command *command, struct scenario_set *set, const 
     return code;
 }
 
+// Other people's programs have no part in virtual time: their scenarios are for simrtc live.
+static bool leave_out_live(struct scenario_set *set)
+{
+    unsigned kept = 0, before = set->count;
+    for (unsigned i = 0; i < set->count; i++) {
+        if (!scenario_is_live(set->scenarios[i]))
+            set->scenarios[kept++] = set->scenarios[i];
+    }
+    set->count = kept;
+    if (kept > 0 || before == 0)
+        return true;
+    fprintf(stderr, "simrtc: these scenarios are of other programs: simrtc live runs them\n");
+    return false;
+}
+
+static bool span(const char *option, const char *text, nanotime *out)
+{
+    if (!text || (time_parse(bytes_text(text), out) && *out > 0 && *out < TIME_NEVER))
+        return true;
+    fprintf(stderr, "simrtc: --%s: expected a time such as 20ms, got '%.60s'\n", option, text);
+    return false;
+}
+
 int cli_run(int argc, char **argv)
 {
-    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    return cli_run_in(argc, argv, NULL);
+}
+
+int cli_run_in(int argc, char **argv, struct live_options *real)
+{
+    long processors = real ? 1 : sysconf(_SC_NPROCESSORS_ONLN);
     struct run_command command = {
+        .real = real,
         .jobs = processors > 0 ? (uint64_t)processors : 1,
         .out = "simrtc-out",
         .keep_going = true,
@@ -194,7 +235,7 @@ int cli_run(int argc, char **argv)
         .progress = isatty(STDERR_FILENO),
         .started = clock_real(),
     };
-    const struct cli_option options[] = {
+    struct cli_option options[] = {
         {"seed", 0, CLI_NUMBER, "N", &command.seed, "instead of each scenario's own seed"},
         {"jobs", 'j', CLI_NUMBER, "N", &command.jobs, "workers at a time; default: one a CPU"},
         {"out", 0, CLI_TEXT, "DIR", &command.out, "where files go; default: ./simrtc-out"},
@@ -208,13 +249,24 @@ int cli_run(int argc, char **argv)
         {"list", 0, CLI_FLAG, NULL, &command.list, "print the ids of the runs, run nothing"},
         {"verbose", 'v', CLI_FLAG, NULL, &command.verbose,
          "the trace of each run to the terminal, one run at a time"},
+        {real ? "allowance" : NULL, 0, CLI_TEXT, "TIME", &command.allowance,
+         "how late 99 of 100 packets may be forwarded; default 20ms"},
+        {"slack", 0, CLI_TEXT, "TIME", &command.slack,
+         "more time for what is expected within a time; default 500ms"},
         {0},
     };
+    static const char live_about[] =
+        "Run scenarios in real time: each peer is a process in a network namespace, and this one "
+        "the\nnetwork between them. Needs root or user namespaces, and /dev/net/tun.\nExit code: 0 "
+        "all passed, 1 some failed, 2 could not run, 127 something is missing here, or\nthis "
+        "machine was too busy for a verdict, 130 interrupted.";
     const struct cli_command about = {
-        .usage = "run FILE|DIR... [options]",
-        .about = "Run scenarios, and all *.yaml below folders. All files are checked before "
-                 "anything runs.\nExit code: 0 all passed, 1 some failed, 2 could not run, 127 "
-                 "something is missing here,\n130 interrupted.",
+        .usage = real ? "live FILE|DIR... [options]" : "run FILE|DIR... [options]",
+        .about =
+            real ? live_about
+                 : "Run scenarios, and all *.yaml below folders. All files are checked before "
+                   "anything runs.\nExit code: 0 all passed, 1 some failed, 2 could not run, 127 "
+                   "something is missing here,\n130 interrupted.",
         .options = options,
         .words_min = 1,
         .words_max = 100000,
@@ -224,7 +276,10 @@ int cli_run(int argc, char **argv)
     if (!cli_parse(&about, argc, argv, &words, &code))
         return code;
     struct scenario_set set = {0};
-    code = cli_load(&set, argv + 1, words) ? run_set(&command, &set, argv[0]) : CLI_CANNOT;
+    bool good = cli_load(&set, argv + 1, words) && (real || leave_out_live(&set)) &&
+                span("allowance", command.allowance, real ? &real->allowance : NULL) &&
+                span("slack", command.slack, real ? &real->slack : NULL);
+    code = good ? run_set(&command, &set, argv[0]) : CLI_CANNOT;
     scenario_set_free(&set);
     return code;
 }

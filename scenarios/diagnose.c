@@ -3,6 +3,7 @@
 // The first expectation that broke is what the user asked about; below it lies a first cause. It is
 // looked for from the bottom up: a refused description, DTLS, then the packets that the network
 // dropped before the moment of failure.
+#include "scenarios/live_run.h"
 #include "scenarios/watch.h"
 
 #include <stdio.h>
@@ -182,4 +183,6 @@ void run_result(struct run *run, struct result *out)
     diagnose(run, broken, out);
     out->metrics_count = metrics_collect(run, &run->arena, &metrics);
     out->metrics = metrics;
+    if (run->live)
+        live_run_result(run, &run->arena, out);
 }

@@ -3,10 +3,12 @@
 #include "scenarios/load_priv.h"
 
 static const char *const server_kinds[] = {"stun", "turn", NULL};
+static const char *const server_programs[] = {"simrtc", "coturn", NULL};
 
 struct server_nodes {
     struct scenario_server server;
     const struct yaml_node *at, *kind, *relay_ports, *redirect, *address;
+    unsigned program;
     uint16_t port;
     bool other;
 };
@@ -27,6 +29,7 @@ static const struct field server_fields[] = {
     {"relay-ports", FIELD_NODE, AT(relay_ports), 0, 0, NULL},
     {"redirect", FIELD_NODE, AT(redirect), 0, 0, NULL},
     {"other-address", FIELD_BOOL, AT(other), 0, 0, NULL},
+    {"program", FIELD_WORD, AT(program), 0, 0, server_programs},
     {"allow-loopback-peers", FIELD_BOOL, AT(server.allow_loopback_peers), 0, 0, NULL},
     {0},
 };
@@ -87,6 +90,7 @@ static bool server_load(struct load *load, unsigned index)
             return false;
         server->redirect = (int)redirect;
     }
+    server->coturn = nodes.program == 1;
     server->addr.port = nodes.port;
     // RFC 5780 7.4: the alternate address differs in both; load_addresses puts the IP address in.
     if (nodes.other)
@@ -115,7 +119,7 @@ static const char *const setups[] = {"auto", "active", "passive", NULL};
 
 struct peer_nodes {
     struct scenario_peer peer;
-    const struct yaml_node *at, *ice_servers, *role, *identity;
+    const struct yaml_node *at, *ice_servers, *role, *identity, *peer_kind;
 };
 #define AT(member) offsetof(struct peer_nodes, member)
 #define CONFIG(member) offsetof(struct peer_nodes, peer.config.member)
@@ -139,6 +143,7 @@ static const struct field peer_fields[] = {
     {"gather-timeout", FIELD_TIME, CONFIG(gather_timeout), TIME_MS, 0, NULL},
     {"turn-lifetime", FIELD_SECONDS, CONFIG(turn_lifetime_s), 1, 86400, NULL},
     {"turn-channels", FIELD_BOOL, CONFIG(turn_channels), 0, 0, NULL},
+    {"peer", FIELD_NODE, AT(peer_kind), 0, 0, NULL},
     {"identity", FIELD_UNSIGNED, CONFIG(identity), 0, DTLS_IDENTITIES - 1, NULL},
     {0},
 };
@@ -175,6 +180,58 @@ static bool ice_servers_load(struct load *load, const struct yaml_node *node,
     return true;
 }
 
+struct kind_nodes {
+    enum scenario_peer_kind kind;
+    const struct yaml_node *run;
+    const char *install;
+};
+#define AT(member) offsetof(struct kind_nodes, member)
+static const char *const peer_kinds[] = {"simrtc", "adapter", NULL};
+static const struct field kind_fields[] = {
+    {"kind", FIELD_WORD, AT(kind), 0, 0, peer_kinds},
+    {"run", FIELD_NODE, AT(run), 0, 0, NULL},
+    {"install", FIELD_TEXT, AT(install), 0, 500, NULL},
+    {0},
+};
+#undef AT
+
+static bool command_load(struct load *load, const struct yaml_node *node,
+                         struct scenario_peer *peer)
+{
+    if (node->kind != YAML_SEQUENCE || node->count == 0)
+        return load_expected(load, node, "a command as a list of words");
+    if (!load_is_list(load, node, "a command", SCENARIO_WORDS_MAX))
+        return false;
+    const char **words = arena_alloc(load->arena, (node->count + 1) * sizeof *words);
+    for (unsigned i = 0; i < node->count; i++) {
+        if (node->items[i]->kind != YAML_SCALAR)
+            return load_expected(load, node->items[i], "a word of a command");
+        words[i] = load_text(load, node->items[i]->text);
+    }
+    if (!words[0][0])
+        return load_expected(load, node->items[0], "the name of a program");
+    peer->run = words;
+    return true;
+}
+
+// `simrtc`, or a mapping that says what plays the peer in the live world.
+static bool kind_load(struct load *load, const struct yaml_node *node, struct scenario_peer *peer)
+{
+    struct kind_nodes nodes = {0};
+    if (node->kind == YAML_SCALAR && bytes_is(node->text, "simrtc"))
+        return true;
+    if (node->kind != YAML_MAPPING)
+        return load_expected(load, node, "simrtc, or {kind: adapter, run: [program, words...]}");
+    if (!load_fields(load, node, "a kind of peer", kind_fields, &nodes, NULL))
+        return false;
+    peer->kind = nodes.kind;
+    peer->install = nodes.install;
+    if ((nodes.kind == SCENARIO_ADAPTER) != (nodes.run != NULL))
+        return err_at(load->err, node->mark,
+                      "expected 'kind: adapter' and 'run' together, got one of them");
+    return !nodes.run || command_load(load, nodes.run, peer);
+}
+
 static bool peer_load(struct load *load, unsigned index)
 {
     const struct yaml_pair *pair = &load->peers_node->pairs[index];
@@ -188,7 +245,8 @@ static bool peer_load(struct load *load, unsigned index)
         return err_at(load->err, pair->key->mark, "expected 'at' of peer '%s', got none",
                       peer->name);
     if (!interfaces_load(load, nodes.at, peer) ||
-        (nodes.ice_servers && !ice_servers_load(load, nodes.ice_servers, peer)))
+        (nodes.ice_servers && !ice_servers_load(load, nodes.ice_servers, peer)) ||
+        (nodes.peer_kind && !kind_load(load, nodes.peer_kind, peer)))
         return false;
     if (nodes.role) {
         static const struct field field = {"role", FIELD_WORD, offsetof(struct peer_config, role),

@@ -12,6 +12,8 @@ static const struct {
     const char *about;
 } commands[] = {
     {"run", cli_run, "run scenario files and folders"},
+    {"live", cli_live, "run them in real time, with programs as peers"},
+    {"adapter-check", cli_adapter_check, "does a program speak the adapter protocol?"},
     {"explain", cli_explain, "print the world that a scenario file describes"},
     {"coverage", cli_coverage, "which requirements of the RFCs have scenarios"},
     {"metrics", cli_metrics, "list the names that an expectation may use"},
@@ -25,7 +27,7 @@ static int help(void)
 {
     printf("simrtc: a deterministic test bench for WebRTC stacks, in virtual time\n\n");
     for (size_t i = 0; i < COMMANDS; i++)
-        printf("  simrtc %-12s %s\n", commands[i].name, commands[i].about);
+        printf("  simrtc %-13s %s\n", commands[i].name, commands[i].about);
     printf("\n  simrtc COMMAND --help, simrtc --version\n");
     return fflush(stdout) == 0 ? CLI_PASSED : CLI_CANNOT;
 }
@@ -62,5 +64,7 @@ int main(int argc, char **argv)
         argv[1] = argv[0];
         return commands[i].run(argc - 1, argv + 1);
     }
+    if (strcmp(argv[1], "peer") == 0) // no command for people: a live run starts it
+        return cli_peer(argc - 1, argv + 1);
     return unknown(argv[1]);
 }

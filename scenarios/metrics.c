@@ -1,5 +1,7 @@
 #include "scenarios/metrics.h"
 
+#include "scenarios/live_run.h"
+
 #include <inttypes.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -118,6 +120,8 @@ static struct value get_path(struct run *run, const struct metric_ref *ref)
 {
     struct run_peer *peer = &run->peers[ref->index];
     const struct peer_stats *stats = stats_of(run, ref);
+    if (run->live && strcmp(live_run_path(run, peer), "none") != 0)
+        return word(live_run_path(run, peer));
     if (!stats->has_selected)
         return word("none");
     bool relay =
@@ -456,7 +460,9 @@ static const void *struct_of(struct run *run, const struct metric_ref *ref,
     case OF_CHANNEL:
         return track_of(run, ref);
     case OF_SERVER:
-        *server = turn_server_stats(run->servers[ref->index].server);
+        *server = (struct turn_server_stats){0};
+        if (run->servers[ref->index].server)
+            *server = turn_server_stats(run->servers[ref->index].server);
         return server;
     case OF_LAN:
         *counters = gateway_counters(run->gateways[ref->index]);

@@ -2,6 +2,8 @@
 #include "scenarios/run_priv.h"
 
 #include "base/libenv.h"
+#include "scenarios/live_adapter.h"
+#include "scenarios/live_run.h"
 
 #include <stdlib.h>
 
@@ -48,8 +50,8 @@ struct run *run_new(const struct scenario *scenario, const struct run_options *o
     run->options = *options;
     run->seed = options->seed ? options->seed : scenario->seed;
     run->log.live_fd = options->live_fd;
-    run->ops = &peer_simrtc;
-    run->uses_sctp = sessions_use_sctp(scenario);
+    run->ops = options->real ? &peer_adapter : &peer_simrtc;
+    run->uses_sctp = !options->real && sessions_use_sctp(scenario);
     libenv_reset();
     if (run->uses_sctp)
         sctp_library_start(0);
@@ -58,6 +60,8 @@ struct run *run_new(const struct scenario *scenario, const struct run_options *o
     watch_start(run);
     run->options.capture |= watch_needs_capture(run);
     run_build(run);
+    if (options->real)
+        live_run_open(run);
     return run;
 }
 
@@ -75,28 +79,42 @@ static bool all_decided(const struct run *run)
            timeline_deadline(run) == TIME_NEVER && traffic_deadline(run) == TIME_NEVER;
 }
 
+void run_dispatch(struct run *run, const struct world_event *event)
+{
+    if (event->kind != WORLD_WAKE) {
+        actor_input(run, event);
+    } else if (event->waker == RUN_WAKER) {
+        timeline_run_due(run);
+        signal_deliver_due(run);
+        traffic_run_due(run);
+        run->changed = true;
+    } else {
+        actor_wake(run, event->waker);
+    }
+}
+
+static bool next_event(struct run *run, struct world_event *event)
+{
+    if (run->live)
+        return live_run_next(run, event);
+    return world_next(run->world, run->scenario->limit, event);
+}
+
 void run_go(struct run *run)
 {
     struct world_event event;
     trace(&run->trace, 0, "scenario \"%s\"%s%s, seed %llu", run->scenario->name,
           run->scenario->cell[0] ? ", " : "", run->scenario->cell, (unsigned long long)run->seed);
     world_wake_at(run->world, RUN_WAKER, 0);
-    while (world_next(run->world, run->scenario->limit, &event)) {
-        if (event.kind == WORLD_DATAGRAM) {
-            actor_input(run, &event);
-        } else if (event.waker == RUN_WAKER) {
-            timeline_run_due(run);
-            signal_deliver_due(run);
-            traffic_run_due(run);
-            run->changed = true;
-        } else {
-            actor_wake(run, event.waker);
-        }
+    while (next_event(run, &event)) {
+        run_dispatch(run, &event);
         watch_look(run);
         if (all_decided(run))
             break;
         world_wake_at(run->world, RUN_WAKER, own_deadline(run));
     }
+    if (run->live)
+        live_run_settle(run);
     run->ended_at = run_now(run);
     invariants_at_end(run);
     watch_end(run);
@@ -125,6 +143,8 @@ void run_key_log(const struct run *run, struct text *to)
 
 void run_free(struct run *run)
 {
+    if (run->live)
+        live_run_close(run);
     for (unsigned i = 0; i < run->scenario->peers_count; i++)
         run->ops->destroy(run->peers[i].peer);
     for (unsigned i = 0; i < run->scenario->servers_count; i++)

@@ -9,8 +9,11 @@
 #include "scenarios/scenario.h"
 #include "simnet/world.h"
 
+struct live_options;
+
 struct run_options {
-    uint64_t seed; // 0: the scenario's own
+    uint64_t seed;                   // 0: the scenario's own
+    const struct live_options *real; // live_run.h; NULL: virtual time
     bool capture;
     bool log;    // keep the trace
     int live_fd; // also write the trace here as it happens; -1: not

@@ -11,6 +11,7 @@
 //   invariants.c what holds in every run
 //   diagnose.c   why a run failed
 //   counts.c     what a capture holds
+//   live_run.c   the same with processes as peers and the real clock
 #ifndef SCENARIOS_RUN_PRIV_H
 #define SCENARIOS_RUN_PRIV_H
 
@@ -21,6 +22,7 @@
 
 #define NO_SESSION UINT32_MAX
 
+struct live_run;
 struct signal_message;
 struct channel_track;
 struct handle_track;
@@ -53,7 +55,7 @@ struct run_server {
     struct run *run;
     unsigned index;
     struct host *host;
-    struct turn_server *server;
+    struct turn_server *server; // NULL: a program of its own
 };
 
 // What a host's user pointer shows.
@@ -80,6 +82,7 @@ struct run {
     struct trace trace; // who: "run"
     struct world *world;
     const struct peer_ops *ops;
+    struct live_run *live; // NULL: virtual time
     bool uses_sctp;
 
     struct segment *wan;
@@ -125,6 +128,8 @@ static inline nanotime run_now(const struct run *run)
 }
 
 void run_build(struct run *run); // build.c
+// What an event of the world sets off.
+void run_dispatch(struct run *run, const struct world_event *event); // run.c
 
 void actor_input(struct run *run, const struct world_event *event); // actors.c
 void actor_wake(struct run *run, unsigned waker);

@@ -374,3 +374,13 @@ bool scenario_load_path(struct scenario_set *set, const char *path, struct err *
         return err_set(err, "%s: %s", path, strerror(errno));
     return S_ISDIR(at.st_mode) ? folder_load(set, path, err) : scenario_load(set, path, err);
 }
+
+bool scenario_is_live(const struct scenario *scenario)
+{
+    bool live = false;
+    for (unsigned i = 0; i < scenario->peers_count; i++)
+        live |= scenario->peers[i].kind == SCENARIO_ADAPTER;
+    for (unsigned i = 0; i < scenario->servers_count; i++)
+        live |= scenario->servers[i].coturn;
+    return live;
+}

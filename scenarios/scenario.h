@@ -33,13 +33,15 @@
 //     turn: {at: wan, kind: turn, port: 3478, user: u, password: p, realm: r, lifetime: 600s,
 //            lifetime-max: 3600s, nonce-lifetime: 3600s, quota: 10, allocations-max: 1000,
 //            relay-ports: 49152-65535, redirect: other-server, other-address: true,
-//            allow-loopback-peers, address: 203.0.113.7}   # address: default one of its own
+//            allow-loopback-peers, program: coturn (live), address: 203.0.113.7}   # address:
+//            default one of its own
 //   peers:
 //     alice: {at: home, ice-servers: [stun, turn], relay-only, ice-lite, role (controlling
 //             controlled), tiebreaker, dtls (auto active passive), wrong-fingerprint, mtu,
 //             sctp-port, max-message-size, ta, consent-interval, consent-timeout, nomination-wait,
-//             patience, gather-timeout, turn-lifetime, turn-channels, identity} # at: a LAN or wan,
-//             or a list of them: an interface each
+//             patience, gather-timeout, turn-lifetime, turn-channels, identity,
+//             peer: simrtc, or {kind: adapter, run: [node, peer.mjs], install: text}} (live) # at:
+//             a LAN or wan, or a list of them: an interface each
 //   session:                        # or sessions: a list of these
 //     offerer: alice                # answerer: the other peer, required when there are more than
 //     two at: 0s                        # when the offer is made trickle: true ice-only: false
@@ -119,9 +121,14 @@ struct scenario_server {
     uint16_t relay_port_min, relay_port_max;
     int redirect; // index of the server that clients are sent to (300); -1: none
     bool allow_loopback_peers;
+    bool coturn; // live: this program; in virtual time ours plays its part
 };
 
+// Who plays a peer in the live world. In virtual time it is always this stack.
+enum scenario_peer_kind { SCENARIO_SIMRTC, SCENARIO_ADAPTER };
+
 #define SCENARIO_INTERFACES_MAX 4
+#define SCENARIO_WORDS_MAX 64 // of an adapter's command
 struct scenario_peer {
     const char *name;
     int lans[SCENARIO_INTERFACES_MAX];
@@ -133,6 +140,9 @@ struct scenario_peer {
     // run.
     struct peer_config config;
     bool identity_given; // else the run gives each peer its own
+    enum scenario_peer_kind kind;
+    const char *const *run; // SCENARIO_ADAPTER: the command, NULL-ended
+    const char *install;    // how to get it, where it is missing; NULL: not said
 };
 
 struct scenario_channel {
@@ -235,6 +245,9 @@ struct scenario {
     enum scenario_outcome outcome_override;
     const char *outcome_reason; // of the override
 };
+
+// A program of someone else's plays a part: there is nothing to see in virtual time.
+bool scenario_is_live(const struct scenario *scenario);
 
 struct names; // names.h
 

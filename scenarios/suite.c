@@ -10,6 +10,8 @@
 
 // So many files are made durable together.
 #define BATCH_FILES 1024
+// Of a live run: to start its programs, and to end them.
+#define LIVE_WALL_EXTRA (60 * TIME_S)
 
 // ---------------------------------------------------------------------------------- the results
 
@@ -31,10 +33,11 @@ static void shell_word(struct text *to, const char *word)
     text_put(to, "'");
 }
 
-const char *suite_replay(struct arena *arena, const struct scenario *scenario, uint64_t seed)
+const char *suite_replay(struct arena *arena, const struct scenario *scenario, uint64_t seed,
+                         bool live)
 {
     struct text text = {0};
-    text_put(&text, "simrtc run ");
+    text_put(&text, live ? "simrtc live " : "simrtc run ");
     shell_word(&text, scenario->file);
     if (scenario->cell[0]) {
         text_put(&text, " --filter ");
@@ -79,7 +82,7 @@ static struct result row_without_run(struct suite *suite, const struct scenario 
         .verdict = verdict,
         .why = why,
         .cause.at = TIME_NEVER,
-        .replay = suite_replay(&suite->arena, scenario, seed),
+        .replay = suite_replay(&suite->arena, scenario, seed, suite->real != NULL),
     };
 }
 
@@ -127,8 +130,10 @@ static struct workers_limits limits(void *user, unsigned task)
 {
     const struct suite *suite = user;
     const struct scenario *scenario = suite->scenarios[task];
-    return (struct workers_limits){scenario->cpu_limit, scenario->wall_limit,
-                                   scenario->memory_limit};
+    nanotime wall = scenario->wall_limit;
+    if (suite->real) // the scenario's own time is real, too
+        wall = time_max(wall, time_add(scenario->limit, LIVE_WALL_EXTRA));
+    return (struct workers_limits){scenario->cpu_limit, wall, scenario->memory_limit};
 }
 
 // The worker has written the files; they get their names here.

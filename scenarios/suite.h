@@ -13,6 +13,7 @@
 
 #include "reports/files.h"
 #include "reports/result.h"
+#include "scenarios/live_run.h"
 #include "scenarios/scenario.h"
 #include "scenarios/workers.h"
 
@@ -25,6 +26,7 @@ struct suite {
     const char *out;
     bool captures; // write captures and logs
     bool fail_fast;
+    const struct live_options *real;                         // NULL: virtual time
     bool live;                                               // the trace to stdout as it happens
     void (*row)(struct suite *suite, const struct result *); // in order; may be NULL
     void (*tick)(struct suite *suite, const struct scenario *running); // may be NULL
@@ -47,7 +49,8 @@ struct suite {
 enum workers_result suite_run(struct suite *suite, struct err *err);
 void suite_free(struct suite *suite);
 
-// "simrtc run FILE --filter 'CELL' --seed N -v", in the arena.
-const char *suite_replay(struct arena *arena, const struct scenario *scenario, uint64_t seed);
+// "simrtc run FILE --filter 'CELL' --seed N -v", or with live, in the arena.
+const char *suite_replay(struct arena *arena, const struct scenario *scenario, uint64_t seed,
+                         bool live);
 
 #endif

@@ -90,6 +90,7 @@ bool suite_work_run(void *user, unsigned task, struct text *out, struct err *err
     // Packets are always kept while it runs: expectations and invariants look at them.
     struct run_options options = {
         .seed = suite->seed,
+        .real = suite->real,
         .capture = true,
         .log = suite->captures || suite->live,
         .live_fd = suite->live ? STDOUT_FILENO : -1,
@@ -101,7 +102,7 @@ bool suite_work_run(void *user, unsigned task, struct text *out, struct err *err
     run_result(run, &result);
     bool written = !suite->captures || write_files(suite, run, scenario, &arena, &result, err);
     name_cause(&result);
-    result.replay = suite_replay(&arena, scenario, result.seed);
+    result.replay = suite_replay(&arena, scenario, result.seed, suite->real != NULL);
     if (written)
         result_encode(out, &result);
     run_free(run);

@@ -1,5 +1,6 @@
 // What the file says should happen, when its time has come: sessions start, actions are carried
 // out.
+#include "scenarios/live_run.h"
 #include "scenarios/run_priv.h"
 
 static void start_session(struct run *run, const struct scenario_session *session)
@@ -89,7 +90,7 @@ static void act(struct run *run, const struct scenario_action *action)
         act_link(run, &action->link);
         break;
     case ACTION_NAT_REBOOT:
-        nat_reboot(gateway_nat(run->gateways[action->lan]));
+        gateway_reboot(run->gateways[action->lan]);
         break;
     case ACTION_NAT_REBIND:
         gateway_rebind(run->gateways[action->lan], &action->rebind_to);
@@ -99,8 +100,12 @@ static void act(struct run *run, const struct scenario_action *action)
                          action->lifetime);
         break;
     case ACTION_SERVER_RESTART:
-        turn_server_reset(run->servers[action->server].server, now);
-        server_pump(run, &run->servers[action->server]);
+        if (run->servers[action->server].server) {
+            turn_server_reset(run->servers[action->server].server, now);
+            server_pump(run, &run->servers[action->server]);
+        } else {
+            live_run_restart_server(run, action->server);
+        }
         break;
     case ACTION_RESTART_ICE:
         run->ops->describe(peer->peer, now, true);

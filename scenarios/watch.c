@@ -1,5 +1,6 @@
 #include "scenarios/watch.h"
 #include "scenarios/filter.h"
+#include "scenarios/live_run.h"
 
 // RFC 8863 4: without a working pair ICE gives up 39.5 s after it began, not before.
 #define PATIENCE (39 * TIME_S + 500 * TIME_MS)
@@ -66,6 +67,13 @@ static bool session_holds(struct run *run, const struct scenario_session *sessio
         return a->ice_state == ICE_FAILED && b->ice_state == ICE_FAILED &&
                a->ice_connected_at == TIME_NEVER && b->ice_connected_at == TIME_NEVER &&
                a->ice_failure != ICE_CONSENT_EXPIRED && b->ice_failure != ICE_CONSENT_EXPIRED;
+    if (run->live && (!live_run_is_detailed(run, &run->peers[session->offerer]) ||
+                      !live_run_is_detailed(run, &run->peers[session->answerer]))) {
+        // Others name types as they like, or not at all: their packets say which way they go.
+        const char *path = live_run_path(run, &run->peers[session->offerer]);
+        return a->state == PEER_CONNECTED && b->state == PEER_CONNECTED &&
+               strcmp(path, computed->outcome == OUTCOME_RELAY ? "relay" : "direct") == 0;
+    }
     if (!a->has_selected || !b->has_selected || !a->selected.nominated || !b->selected.nominated ||
         a->state != PEER_CONNECTED || b->state != PEER_CONNECTED)
         return false;
@@ -154,6 +162,8 @@ static void decide(struct run *run, struct watch *watch, bool held)
 static nanotime last_moment(const struct run *run, const struct watch *watch)
 {
     nanotime to = watch->expect->to;
+    if (run->options.real && watch->expect->when == WHEN_WITHIN)
+        to = time_add(to, run->options.real->slack);
     if (!watch->computed)
         return to;
     for (unsigned i = 0; i < run->scenario->sessions_count; i++) {

@@ -4,7 +4,8 @@
 
 #include <assert.h>
 
-#define PROTOCOL_UDP 17
+// RFC 5382 5 REQ-5: an established connection stays mapped for not less than 2 hours 4 minutes.
+#define TCP_LIFETIME (7440 * TIME_S)
 
 static const struct link_config no_link = {.mtu = UINT32_MAX};
 
@@ -81,6 +82,9 @@ struct gateway *world_add_gateway(struct world *world, const char *name,
     if (config->has_nat) {
         const char *stream = arena_printf(&world->arena, "nat:%s", name);
         gateway->nat = nat_new(&config->nat, rng_seed(world->config.seed, stream));
+        gateway->tcp = arena_copy(&world->arena, &config->nat, sizeof config->nat);
+        gateway->tcp->lifetime = TCP_LIFETIME;
+        gateway->tcp->filter_lifetime = 0;
     }
     if (config->has_firewall)
         gateway->firewall = firewall_new(&config->firewall);
@@ -92,7 +96,16 @@ struct gateway *world_add_gateway(struct world *world, const char *name,
 void gateway_fini(struct gateway *gateway)
 {
     nat_free(gateway->nat);
+    nat_free(gateway->nat_tcp);
     firewall_free(gateway->firewall);
+}
+
+void gateway_reboot(struct gateway *gateway)
+{
+    if (gateway->nat)
+        nat_reboot(gateway->nat);
+    if (gateway->nat_tcp)
+        nat_reboot(gateway->nat_tcp);
 }
 
 bool gateway_rebind(struct gateway *gateway, const struct ip *external)
@@ -106,8 +119,13 @@ bool gateway_rebind(struct gateway *gateway, const struct ip *external)
     for (unsigned i = 0; i < gateway->external_count; i++)
         segment_unroute(outside, &gateway->external[i]);
     externals_take(gateway, external, 1);
-    if (gateway->nat)
+    if (gateway->nat) {
         nat_rebind(gateway->nat, external);
+        gateway->tcp->external[0] = *external;
+        gateway->tcp->external_count = 1;
+    }
+    if (gateway->nat_tcp)
+        nat_rebind(gateway->nat_tcp, external);
     return true;
 }
 
@@ -140,9 +158,22 @@ static bool firewall_allows(struct gateway *gateway, nanotime now,
     if (!gateway->firewall)
         return true;
     bool out = direction == FIREWALL_OUT;
-    return firewall_check(gateway->firewall, now, direction, PROTOCOL_UDP,
+    return firewall_check(gateway->firewall, now, direction, packet->protocol,
                           out ? &packet->from : &packet->to, out ? &packet->to : &packet->from,
                           packet_payload(packet)) == FIREWALL_PASS;
+}
+
+// RFC 5382: mappings of TCP are their own. Most worlds have no TCP, and none of this.
+static struct nat *nat_for(struct gateway *gateway, const struct packet *packet)
+{
+    if (packet->protocol == PROTOCOL_UDP)
+        return gateway->nat;
+    if (!gateway->nat_tcp) {
+        struct world *world = gateway->place.world;
+        const char *stream = arena_printf(&world->arena, "nat-tcp:%s", gateway->place.name);
+        gateway->nat_tcp = nat_new(gateway->tcp, rng_seed(world->config.seed, stream));
+    }
+    return gateway->nat_tcp;
 }
 
 // NET_DELIVERED: it may go on, by *on.
@@ -152,7 +183,7 @@ static enum net_drop forward_out(struct world *world, struct gateway *gateway,
     *on = &gateway->outside->up;
     if (is_natted(gateway, packet->from.ip.family)) {
         struct addr from = packet->from, to = packet->to;
-        enum nat_outcome outcome = nat_out(gateway->nat, world->now, &from, &to);
+        enum nat_outcome outcome = nat_out(nat_for(gateway, packet), world->now, &from, &to);
         if (outcome != NAT_PASS && outcome != NAT_HAIRPINNED)
             return drop_of(outcome);
         packet_set_from(packet, &from);
@@ -177,7 +208,7 @@ static enum net_drop forward_in(struct world *world, struct gateway *gateway, st
         return NET_FIREWALL;
     if (is_natted(gateway, packet->to.ip.family)) {
         struct addr to = packet->to;
-        enum nat_outcome outcome = nat_in(gateway->nat, world->now, &packet->from, &to);
+        enum nat_outcome outcome = nat_in(nat_for(gateway, packet), world->now, &packet->from, &to);
         if (outcome != NAT_PASS)
             return drop_of(outcome);
         packet_set_to(packet, &to);

@@ -79,6 +79,11 @@ uint16_t host_free_port(struct host *host, const struct ip *ip)
     return 0;
 }
 
+void host_set_raw(struct host *host)
+{
+    host->is_raw = true;
+}
+
 // The datagram goes no further than the socket that sent it.
 static enum net_drop refuse(struct host *host, const struct addr *from, const struct addr *to,
                             size_t len, enum net_drop reason)
@@ -117,13 +122,43 @@ enum net_drop host_send(struct host *host, const struct addr *from, const struct
     return NET_DELIVERED;
 }
 
+enum net_drop host_inject(struct host *host, struct bytes bytes)
+{
+    struct world *world = host->place.world;
+    enum net_drop reason;
+    struct packet *packet = packet_parse(&world->packets, bytes, &reason);
+    if (!packet && reason == NET_DELIVERED)
+        return NET_DELIVERED;
+    struct interface *interface = packet ? interface_find(host, &packet->from.ip) : NULL;
+    if (packet && (!interface || packet->to.ip.family != packet->from.ip.family)) {
+        packet_free(&world->packets, packet);
+        return NET_DELIVERED;
+    }
+    world->counters.sent++;
+    host->place.counters.sent++;
+    if (packet && packet->len > interface->up.mtu) {
+        packet_free(&world->packets, packet);
+        packet = NULL;
+        reason = NET_TOO_BIG;
+        interface->up.stats.too_big++;
+    }
+    if (!packet)
+        return refuse(host, &no_addr, &no_addr, bytes.len, reason);
+    capture_packet(world, host->capture, packet);
+    if (interface_find(host, &packet->to.ip))
+        world_park(world, host, packet);
+    else
+        world_carry(world, &interface->up, packet);
+    return NET_DELIVERED;
+}
+
 bool host_receive(struct world *world, struct host *host, struct packet *packet)
 {
     capture_packet(world, host->capture, packet);
     enum net_drop reason = NET_DELIVERED;
     if (!packet_is_valid(packet))
         reason = NET_BAD_PACKET;
-    else if (!has_socket(host, &packet->to))
+    else if (!host->is_raw && !has_socket(host, &packet->to))
         reason = NET_NO_SOCKET;
     if (reason != NET_DELIVERED) {
         world_drop(world, &host->place, packet, reason);

@@ -1,12 +1,9 @@
 #include "simnet/packet_priv.h"
 
-#include "simnet/world.h"
-
 #include <assert.h>
 #include <stddef.h>
 
 #define IP_V6_HEADER_LEN 40
-#define PROTOCOL_UDP 17
 #define V4_TTL 8 // offsets in the header
 #define V4_CHECKSUM 10
 #define V4_FROM 12
@@ -14,7 +11,12 @@
 #define V6_HOP_LIMIT 7
 #define V6_FROM 8
 #define V6_TO 24
+#define V4_PROTOCOL 9
+#define V6_NEXT_HEADER 6
 #define UDP_CHECKSUM 6
+#define TCP_CHECKSUM 16
+#define TCP_OFFSET 12 // the length of the header, in words
+#define TCP_HEADER_LEN 20
 
 // Room for bytes of each class: small media and STUN, up to an Ethernet frame, any.
 static const uint32_t class_room[PACKET_CLASSES] = {384, 1664, 65600};
@@ -115,22 +117,29 @@ static bool is_v4(const struct packet *packet)
     return packet->from.ip.family == IP_V4;
 }
 
-// The sum of the pseudo-header, the UDP header and the payload: all ones when the checksum is
-// right.
-static uint16_t udp_sum(const struct packet *packet)
+static uint8_t *checksum_at(struct packet *packet)
 {
-    uint32_t len = packet->len - packet->udp;
-    uint8_t pseudo[8] = {[5] = PROTOCOL_UDP, [6] = (uint8_t)(len >> 8), [7] = (uint8_t)len};
+    unsigned offset = packet->protocol == PROTOCOL_TCP ? TCP_CHECKSUM : UDP_CHECKSUM;
+    return packet->at + packet->transport + offset;
+}
+
+// The sum of the pseudo-header, the UDP or TCP header and the payload: all ones when the checksum
+// is right.
+static uint16_t transport_sum(const struct packet *packet)
+{
+    uint32_t len = packet->len - packet->transport;
+    uint8_t pseudo[8] = {[5] = packet->protocol, [6] = (uint8_t)(len >> 8), [7] = (uint8_t)len};
     uint64_t sum = sum_bytes(0, pseudo, sizeof pseudo);
     if (is_v4(packet))
         sum = sum_bytes(sum, packet->at + V4_FROM, 8);
     else
         sum = sum_bytes(sum, packet->at + V6_FROM, 32);
-    return sum_fold(sum_bytes(sum, packet->at + packet->udp, len));
+    return sum_fold(sum_bytes(sum, packet->at + packet->transport, len));
 }
 
-// RFC 768: a checksum that comes out zero is sent as all ones; zero means none.
-static uint16_t udp_checksum_of(uint16_t sum)
+// RFC 768: a checksum that comes out zero is sent as all ones; zero means none. TCP has no such
+// rule, and the two are the same number.
+static uint16_t checksum_of(uint16_t sum)
 {
     uint16_t checksum = (uint16_t)~sum;
     return checksum ? checksum : 0xffff;
@@ -189,7 +198,8 @@ struct packet *packet_new(struct packet_pool *pool, const struct addr *from, con
     packet->to = *to;
     packet->number = 0;
     packet->len = (uint32_t)len;
-    packet->udp = v4 ? NET_IP_HEADER_LEN : IP_V6_HEADER_LEN;
+    packet->transport = v4 ? NET_IP_HEADER_LEN : IP_V6_HEADER_LEN;
+    packet->protocol = PROTOCOL_UDP;
 
     struct writer w = writer_of(packet->at, len);
     if (v4)
@@ -205,13 +215,88 @@ struct packet *packet_new(struct packet_pool *pool, const struct addr *from, con
     if (v4)
         store(packet->at + V4_CHECKSUM,
               (uint16_t)~sum_fold(sum_bytes(0, packet->at, NET_IP_HEADER_LEN)));
-    store(packet->at + packet->udp + UDP_CHECKSUM, udp_checksum_of(udp_sum(packet)));
+    store(checksum_at(packet), checksum_of(transport_sum(packet)));
     return packet;
+}
+
+// ---------------------------------------------------------------------------------------- parsing
+
+static struct addr read_addr(const uint8_t *ip, enum ip_family family, const uint8_t *port)
+{
+    struct addr addr = {.ip.family = (uint16_t)family, .port = (uint16_t)(port[0] << 8 | port[1])};
+    memcpy(addr.ip.at, ip, family == IP_V4 ? 4 : 16);
+    return addr;
+}
+
+// The length of the IP header; 0: the packet is none that is carried here.
+static unsigned ip_header_parse(struct bytes bytes, uint8_t *protocol, enum net_drop *why)
+{
+    *why = NET_BAD_PACKET;
+    if (bytes.len < NET_IP_HEADER_LEN)
+        return 0;
+    unsigned version = bytes.at[0] >> 4;
+    if (version == 4) {
+        if ((size_t)(bytes.at[2] << 8 | bytes.at[3]) != bytes.len)
+            return 0;
+        *why = NET_TOO_BIG; // a fragment: what it is of was too big for a link
+        if ((bytes.at[6] & 0x3f) || bytes.at[7])
+            return 0;
+        *why = NET_DELIVERED;
+        *protocol = bytes.at[V4_PROTOCOL];
+        bool multicast = bytes.at[V4_TO] >= 224 || bytes.at[V4_TO] == 0;
+        return bytes.at[0] == 0x45 && !multicast ? NET_IP_HEADER_LEN : 0;
+    }
+    if (version != 6 || bytes.len < IP_V6_HEADER_LEN ||
+        (size_t)(bytes.at[4] << 8 | bytes.at[5]) + IP_V6_HEADER_LEN != bytes.len)
+        return 0;
+    *why = NET_DELIVERED;
+    *protocol = bytes.at[V6_NEXT_HEADER];
+    return bytes.at[V6_TO] != 0xff ? IP_V6_HEADER_LEN : 0;
+}
+
+static bool transport_fits(struct bytes bytes, uint8_t protocol)
+{
+    if (protocol == PROTOCOL_UDP)
+        return bytes.len >= NET_UDP_HEADER_LEN &&
+               (size_t)(bytes.at[4] << 8 | bytes.at[5]) == bytes.len;
+    return bytes.len >= TCP_HEADER_LEN && bytes.at[TCP_OFFSET] / 16u * 4u >= TCP_HEADER_LEN &&
+           bytes.at[TCP_OFFSET] / 16u * 4u <= bytes.len;
+}
+
+struct packet *packet_parse(struct packet_pool *pool, struct bytes bytes, enum net_drop *why)
+{
+    uint8_t protocol = 0;
+    unsigned header_len = ip_header_parse(bytes, &protocol, why);
+    if (header_len == 0 || (protocol != PROTOCOL_UDP && protocol != PROTOCOL_TCP))
+        return NULL;
+    *why = NET_BAD_PACKET;
+    if (!transport_fits(bytes_from(bytes, header_len), protocol))
+        return NULL;
+    struct packet *packet = packet_take(pool, bytes.len);
+    bool v4 = header_len == NET_IP_HEADER_LEN;
+    const uint8_t *ports = bytes.at + header_len;
+    packet->due = (struct source){.kind = SOURCE_PACKET};
+    packet->from = read_addr(bytes.at + (v4 ? V4_FROM : V6_FROM), v4 ? IP_V4 : IP_V6, ports);
+    packet->to = read_addr(bytes.at + (v4 ? V4_TO : V6_TO), v4 ? IP_V4 : IP_V6, ports + 2);
+    packet->number = 0;
+    packet->len = (uint32_t)bytes.len;
+    packet->transport = (uint16_t)header_len;
+    packet->protocol = protocol;
+    memcpy(packet->at, bytes.at, bytes.len);
+    return packet;
+}
+
+static unsigned payload_at(const struct packet *packet)
+{
+    const uint8_t *header = packet->at + packet->transport;
+    unsigned len =
+        packet->protocol == PROTOCOL_TCP ? header[TCP_OFFSET] / 16u * 4u : NET_UDP_HEADER_LEN;
+    return packet->transport + len;
 }
 
 struct bytes packet_payload(const struct packet *packet)
 {
-    size_t skip = packet->udp + NET_UDP_HEADER_LEN;
+    size_t skip = payload_at(packet);
     return bytes_of(packet->at + skip, packet->len - skip);
 }
 
@@ -244,9 +329,10 @@ static void rewrite(struct packet *packet, size_t ip_at, size_t port_at, const s
         store(checksum, checksum_update(load(checksum), change));
     }
     change += sum_change(packet->at + port_at, port, sizeof port);
-    uint8_t *checksum = packet->at + packet->udp + UDP_CHECKSUM;
-    if (load(checksum) != 0) // RFC 3022 4.1: a checksum of zero stays zero
-        store(checksum, udp_checksum_of((uint16_t)~checksum_update(load(checksum), change)));
+    uint8_t *checksum = checksum_at(packet);
+    // RFC 3022 4.1: a UDP checksum of zero stays zero
+    if (load(checksum) != 0 || packet->protocol == PROTOCOL_TCP)
+        store(checksum, checksum_of((uint16_t)~checksum_update(load(checksum), change)));
     memcpy(packet->at + ip_at, addr->ip.at, len);
     memcpy(packet->at + port_at, port, sizeof port);
 }
@@ -254,22 +340,22 @@ static void rewrite(struct packet *packet, size_t ip_at, size_t port_at, const s
 void packet_set_from(struct packet *packet, const struct addr *from)
 {
     assert(from->ip.family == packet->from.ip.family);
-    rewrite(packet, is_v4(packet) ? V4_FROM : V6_FROM, packet->udp, from);
+    rewrite(packet, is_v4(packet) ? V4_FROM : V6_FROM, packet->transport, from);
     packet->from = *from;
 }
 
 void packet_set_to(struct packet *packet, const struct addr *to)
 {
     assert(to->ip.family == packet->to.ip.family);
-    rewrite(packet, is_v4(packet) ? V4_TO : V6_TO, packet->udp + 2u, to);
+    rewrite(packet, is_v4(packet) ? V4_TO : V6_TO, packet->transport + 2u, to);
     packet->to = *to;
 }
 
 void packet_flip(struct packet *packet, uint64_t bit)
 {
-    size_t from = packet->udp + NET_UDP_HEADER_LEN, bits = (packet->len - from) * 8;
+    size_t from = payload_at(packet), bits = (packet->len - from) * 8;
     if (bits == 0) {
-        from = packet->udp + UDP_CHECKSUM;
+        from = (size_t)(checksum_at(packet) - packet->at);
         bits = 16;
     }
     bit %= bits;
@@ -281,7 +367,8 @@ bool packet_is_valid(const struct packet *packet)
     // RFC 1122 3.2.1.2: a host checks the IP header checksum of every datagram.
     if (is_v4(packet) && sum_fold(sum_bytes(0, packet->at, NET_IP_HEADER_LEN)) != 0xffff)
         return false;
-    if (load(packet->at + packet->udp + UDP_CHECKSUM) == 0)
-        return is_v4(packet);         // RFC 8200 8.1: IPv6 requires the UDP checksum
-    return udp_sum(packet) == 0xffff; // RFC 1122 4.1.3.4
+    bool is_udp = packet->protocol == PROTOCOL_UDP;
+    if (is_udp && load(packet->at + packet->transport + UDP_CHECKSUM) == 0)
+        return is_v4(packet);               // RFC 8200 8.1: IPv6 requires the UDP checksum
+    return transport_sum(packet) == 0xffff; // RFC 1122 4.1.3.4
 }

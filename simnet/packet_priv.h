@@ -1,16 +1,17 @@
-// A UDP datagram as an IP packet: real header bytes with real checksums, in a pooled buffer.
+// An IP packet: real header bytes with real checksums, in a pooled buffer. The simulated hosts send
+// UDP; from outside of the simulation (host_inject) comes TCP, too.
 #ifndef SIMNET_PACKET_PRIV_H
 #define SIMNET_PACKET_PRIV_H
 
 #include "base/addr.h"
 #include "base/arena.h"
 #include "simnet/timeline_priv.h"
+#include "simnet/world.h"
 
 #define PACKET_TTL 64 // RFC 1700: the recommended default
 #define PACKET_CLASSES 3
-
-struct host;
-struct link;
+#define PROTOCOL_TCP 6
+#define PROTOCOL_UDP 17
 
 struct packet {
     struct source due;   // while it travels on its own, not in a link's line
@@ -22,7 +23,8 @@ struct packet {
     struct addr from, to;     // as its bytes have them now
     uint32_t capture, number; // where it was recorded last; number 0: nowhere
     uint32_t len;
-    uint16_t udp; // where the UDP header begins
+    uint16_t transport; // where the UDP or TCP header begins
+    uint8_t protocol;
     uint8_t class;
     uint8_t at[];
 };
@@ -37,6 +39,9 @@ void packet_pool_free(struct packet_pool *pool);
 // `from` and `to` are of one family.
 struct packet *packet_new(struct packet_pool *pool, const struct addr *from, const struct addr *to,
                           struct bytes payload);
+// From bytes as they were on a wire. NULL: no whole UDP or TCP packet; *why says what is wrong:
+// NET_DELIVERED where it is nothing that this network carries (ICMP, multicast, IP options).
+struct packet *packet_parse(struct packet_pool *pool, struct bytes bytes, enum net_drop *why);
 struct packet *packet_copy(struct packet_pool *pool, const struct packet *packet);
 void packet_free(struct packet_pool *pool, struct packet *packet);
 
@@ -49,7 +54,7 @@ void packet_ttl_decrement(struct packet *packet);
 // Rewrite an address and port, and both checksums by what changed: a wrong one stays wrong.
 void packet_set_from(struct packet *packet, const struct addr *from);
 void packet_set_to(struct packet *packet, const struct addr *to);
-// Flip one bit of the payload, or of the UDP checksum where there is none.
+// Flip one bit of the payload, or of the checksum where there is none.
 void packet_flip(struct packet *packet, uint64_t bit);
 // The header and both checksums are right, as a receiving host sees it.
 bool packet_is_valid(const struct packet *packet);

@@ -231,6 +231,12 @@ nanotime world_now(const struct world *world)
     return world->now;
 }
 
+nanotime world_deadline(const struct world *world)
+{
+    const struct event *first = timeline_first(&world->timeline);
+    return first ? first->time : TIME_NEVER;
+}
+
 void world_wake_at(struct world *world, unsigned waker, nanotime at)
 {
     assert(waker < world->config.wakers);
@@ -297,6 +303,10 @@ bool world_next(struct world *world, nanotime until, struct world_event *out)
         world->lent = packet;
         world->arrived = NULL;
         *out = (struct world_event){.kind = WORLD_DATAGRAM, .host = packet->host};
+        if (packet->host->is_raw) {
+            out->kind = WORLD_PACKET;
+            out->packet = bytes_of(packet->at, packet->len);
+        }
         out->datagram = (struct datagram){packet->from, packet->to, packet_payload(packet)};
         return true;
     }

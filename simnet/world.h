@@ -104,16 +104,20 @@ struct gateway *world_add_gateway(struct world *world, const char *name,
 
 // ---------------------------------------------------------------------------------------- running
 
-enum world_event_kind { WORLD_DATAGRAM, WORLD_WAKE };
+enum world_event_kind { WORLD_DATAGRAM, WORLD_WAKE, WORLD_PACKET };
 struct world_event {
     enum world_event_kind kind;
-    struct host *host;        // WORLD_DATAGRAM
-    struct datagram datagram; // borrowed until the next call of world_next
+    struct host *host;        // WORLD_DATAGRAM, WORLD_PACKET
+    struct datagram datagram; // both; borrowed until the next call of world_next
+    struct bytes packet;      // WORLD_PACKET: from the IP header on, likewise
     unsigned waker;           // WORLD_WAKE
 };
 
 // Move to the next event that is not after `until`. False: none; time then stands at `until`.
 bool world_next(struct world *world, nanotime until, struct world_event *out);
+
+// When the next event is due; TIME_NEVER: none is.
+nanotime world_deadline(const struct world *world);
 
 // One deadline for each waker, replaced by the next call; TIME_NEVER: none. A deadline that is not
 // after now comes at now, behind what is due already. The same deadline again keeps its turn.
@@ -128,6 +132,12 @@ uint16_t host_free_port(struct host *host, const struct ip *ip);
 // the MTU of the host's own link.
 enum net_drop host_send(struct host *host, const struct addr *from, const struct addr *to,
                         struct bytes bytes);
+
+// A raw host has its sockets outside of the simulation: whatever comes to it is a WORLD_PACKET, and
+// what it sends is a whole IP packet, UDP or TCP. NET_DELIVERED means: given to the network, or not
+// meant for it (ICMP, multicast, an address that is not the host's), and forgotten.
+void host_set_raw(struct host *host);
+enum net_drop host_inject(struct host *host, struct bytes packet);
 
 const char *host_name(const struct host *host);
 void host_set_user(struct host *host, void *user);
@@ -147,6 +157,7 @@ void link_configure(struct link *link, const struct link_config *config);
 const struct link_config *link_config(const struct link *link);
 struct link_stats link_stats(const struct link *link);
 struct nat *gateway_nat(struct gateway *gateway); // NULL: none
+void gateway_reboot(struct gateway *gateway);     // its NAT forgets every mapping
 // The gateway now has this address outside instead of those before, and a NAT forgets its mappings.
 bool gateway_rebind(struct gateway *gateway, const struct ip *external);
 

@@ -53,6 +53,7 @@ struct host {
     void *user;
     struct interface **interfaces;
     unsigned interfaces_count;
+    bool is_raw; // its sockets are outside of the world
     struct table sockets;
     struct rng rng;
     unsigned capture;
@@ -62,6 +63,8 @@ struct gateway {
     struct place place; // first
     struct interface *inside, *outside;
     struct nat *nat;           // NULL: none
+    struct nat *nat_tcp;       // the same for TCP, from its first packet on
+    struct nat_config *tcp;    // how that one is; NULL: as there is no NAT, none
     struct firewall *firewall; // NULL: none
     struct ip external[8];     // the addresses outside that are its own
     unsigned external_count;

@@ -1,0 +1,583 @@
+#define _GNU_SOURCE // ppoll
+#include "scenarios/live_peer.h"
+
+#include "base/arena.h"
+#include "base/libenv.h"
+#include "scenarios/live_json.h"
+#include "scenarios/live_stats.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define READ_MAX 65536
+#define BURST_MAX 64
+#define BUFFERED_LOW ((size_t)256 * 1024)
+#define QUEUE_MAX ((size_t)8 * 1024 * 1024) // then the bench's next words wait in the pipe
+#define HANDLES_MAX (2u * CHANNELS_MAX)
+
+struct queued {
+    struct queued *next;
+    unsigned handle;
+    bool text;
+    size_t len;
+    uint8_t bytes[];
+};
+
+struct peer_process {
+    void *peer;
+    struct peer_config config;
+    int sockets[PEER_LOCALS_MAX];
+    nanotime epoch;
+    bool started, ended, failed;
+    struct text incoming, outgoing;
+    unsigned *handle_of,
+        *number_of; // the bench's number of a channel and the stack's handle, from 1
+    unsigned incoming_channels;
+    struct queued *first, **last;
+    size_t queued_len;
+    bool changed;
+    struct peer_stats told; // the states that were told last
+    struct trace_log log;
+};
+
+static const struct peer_ops *const ops = &peer_simrtc;
+
+static nanotime now_of(const struct peer_process *p)
+{
+    return p->started ? clock_real() - p->epoch : 0;
+}
+
+static json_t *event_of(const char *name)
+{
+    json_t *event = json_object();
+    json_object_set_new(event, "event", json_string(name));
+    return event;
+}
+
+static void tell(struct peer_process *p, json_t *event)
+{
+    live_json_put(&p->outgoing, event);
+}
+
+static void tell_error(struct peer_process *p, bool fatal, const char *text)
+{
+    json_t *event = event_of("error");
+    json_object_set_new(event, "text", json_string(text));
+    json_object_set_new(event, "fatal", json_boolean(fatal));
+    tell(p, event);
+    p->failed |= fatal;
+}
+
+// ----------------------------------------------------------------------------------------- sockets
+
+static struct sockaddr_in to_system(const struct addr *addr)
+{
+    return (struct sockaddr_in){.sin_family = AF_INET,
+                                .sin_port = htons(addr->port),
+                                .sin_addr.s_addr = htonl(ip_v4_value(&addr->ip))};
+}
+
+static bool socket_open(struct peer_process *p, unsigned index)
+{
+    struct sockaddr_in name = to_system(&p->config.locals[index]);
+    int room = 1024 * 1024;
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    p->sockets[index] = fd;
+    if (fd < 0)
+        return false;
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof room); // what it gets is good enough
+    return bind(fd, (struct sockaddr *)&name, sizeof name) == 0;
+}
+
+static void socket_send(struct peer_process *p, const struct datagram *datagram)
+{
+    struct sockaddr_in to = to_system(&datagram->to);
+    for (unsigned i = 0; i < p->config.locals_count; i++) {
+        if (!addr_equal(&p->config.locals[i], &datagram->from))
+            continue;
+        // What the system refuses is lost, as it may be on any way.
+        ssize_t sent = sendto(p->sockets[i], datagram->bytes.at, datagram->bytes.len, 0,
+                              (struct sockaddr *)&to, sizeof to);
+        (void)sent;
+    }
+}
+
+// ---------------------------------------------------------------------------------------- channels
+
+static unsigned number_of(struct peer_process *p, unsigned handle)
+{
+    if (!p->number_of[handle]) {
+        unsigned number = 2 * p->incoming_channels++ + 1;
+        p->number_of[handle] = number + 1;
+        p->handle_of[number] = handle + 1;
+    }
+    return p->number_of[handle] - 1;
+}
+
+static void send_queued(struct peer_process *p)
+{
+    while (p->first) {
+        struct queued *message = p->first;
+        enum sctp_send_result sent =
+            ops->send(p->peer, now_of(p), message->handle, bytes_of(message->bytes, message->len),
+                      message->text);
+        if (sent == SCTP_WOULD_BLOCK)
+            return;
+        if (sent != SCTP_SENT)
+            tell_error(p, false, "a message was refused");
+        p->first = message->next;
+        if (!p->first)
+            p->last = &p->first;
+        p->queued_len -= message->len;
+        free(message);
+    }
+}
+
+static void on_channel_open(struct peer_process *p, const struct peer_output *out)
+{
+    struct bytes label = ops->channel_label(p->peer, out->channel);
+    json_t *event = event_of("open");
+    json_object_set_new(event, "channel", json_integer(number_of(p, out->channel)));
+    json_object_set_new(event, "label",
+                        json_stringn(label.len ? (const char *)label.at : "", label.len));
+    tell(p, event);
+    ops->set_buffered_low(p->peer, out->channel, BUFFERED_LOW);
+}
+
+static void on_message(struct peer_process *p, const struct peer_output *out)
+{
+    json_t *event = event_of("message");
+    json_object_set_new(event, "channel", json_integer(number_of(p, out->channel)));
+    live_json_content_set(event, out->bytes, out->text);
+    tell(p, event);
+}
+
+static void on_description(struct peer_process *p, const struct peer_output *out)
+{
+    json_t *event = event_of(out->kind == PEER_DESCRIPTION ? "sdp" : "candidate");
+    if (out->kind == PEER_DESCRIPTION)
+        json_object_set_new(event, "type", json_string(out->answer ? "answer" : "offer"));
+    json_object_set_new(
+        event, out->kind == PEER_DESCRIPTION ? "sdp" : "candidate",
+        json_stringn(out->bytes.len ? (const char *)out->bytes.at : "", out->bytes.len));
+    tell(p, event);
+}
+
+static void on_output(struct peer_process *p, const struct peer_output *out)
+{
+    json_t *event;
+    switch (out->kind) {
+    case PEER_SEND:
+        socket_send(p, &out->datagram);
+        return;
+    case PEER_DESCRIPTION:
+    case PEER_CANDIDATE:
+        on_description(p, out);
+        break;
+    case PEER_CHANGED:
+        break;
+    case PEER_CHANNEL_OPEN:
+        on_channel_open(p, out);
+        break;
+    case PEER_MESSAGE:
+        on_message(p, out);
+        return;
+    case PEER_BUFFERED_LOW:
+        send_queued(p);
+        return;
+    case PEER_CHANNEL_CLOSED:
+        event = event_of("close");
+        json_object_set_new(event, "channel", json_integer(number_of(p, out->channel)));
+        tell(p, event);
+        break;
+    }
+    p->changed = true;
+}
+
+static void tell_stats(struct peer_process *p)
+{
+    struct peer_stats stats;
+    json_t *event = event_of("stats");
+    if (p->peer) {
+        struct text keys = {0};
+        ops->stats(p->peer, &stats);
+        live_stats_encode(event, &stats);
+        ops->key_log(p->peer, &keys);
+        json_object_set_new(json_object_get(event, "simrtc"), "keys",
+                            json_stringn(keys.len ? keys.at : "", keys.len));
+        text_free(&keys);
+    }
+    tell(p, event);
+}
+
+static void tell_changes(struct peer_process *p)
+{
+    struct peer_stats stats;
+    p->changed = false;
+    ops->stats(p->peer, &stats);
+    if (stats.state != p->told.state || stats.ice_state != p->told.ice_state ||
+        stats.gathering != p->told.gathering || stats.signaling != p->told.signaling) {
+        json_t *event = event_of("state");
+        json_object_set_new(event, "connection", json_string(peer_state_name(stats.state)));
+        json_object_set_new(event, "ice", json_string(ice_state_name(stats.ice_state)));
+        json_object_set_new(event, "gathering", json_string(peer_gathering_name(stats.gathering)));
+        json_object_set_new(event, "signaling", json_string(peer_signaling_name(stats.signaling)));
+        tell(p, event);
+    }
+    p->told = stats;
+    tell_stats(p);
+}
+
+static void pump(struct peer_process *p)
+{
+    struct peer_output out;
+    if (!p->started)
+        return;
+    while (ops->poll(p->peer, now_of(p), &out))
+        on_output(p, &out);
+    if (p->changed)
+        tell_changes(p);
+}
+
+// ---------------------------------------------------------------------------------------- commands
+
+static uint64_t own_number(const json_t *own, const char *name)
+{
+    uint64_t number = 0;
+    live_json_number(own, name, INT64_MAX, &number);
+    return number;
+}
+
+static void read_own(struct peer_process *p, const json_t *own)
+{
+    struct peer_config *c = &p->config;
+    const json_t *value;
+    size_t i;
+    json_array_foreach(json_object_get(own, "locals"), i, value)
+    {
+        const char *text = json_string_value(value);
+        if (i < PEER_LOCALS_MAX && text && addr_parse(bytes_text(text), &c->locals[i]))
+            c->locals_count = (unsigned)i + 1;
+    }
+    c->rng = rng_seed(1, "peer");
+    json_array_foreach(json_object_get(own, "stream"), i, value)
+    {
+        const char *text = json_string_value(value);
+        uint64_t number;
+        if (i < sizeof c->rng.s / sizeof c->rng.s[0] && text &&
+            bytes_parse_u64(bytes_text(text), UINT64_MAX, &number))
+            c->rng.s[i] = number;
+    }
+    const char *tiebreaker = live_json_text(own, "tiebreaker");
+    if (tiebreaker)
+        bytes_parse_u64(bytes_text(tiebreaker), UINT64_MAX, &c->tiebreaker);
+    c->ice_lite = own_number(own, "lite") != 0;
+    c->ice_only = own_number(own, "ice-only") != 0;
+    c->force_role = own_number(own, "force-role") != 0;
+    c->role = own_number(own, "role") ? ICE_CONTROLLING : ICE_CONTROLLED;
+    c->setup = (enum peer_dtls_setup)(own_number(own, "setup") % 3);
+    c->identity = (unsigned)(own_number(own, "identity") % DTLS_IDENTITIES);
+    c->wrong_fingerprint = own_number(own, "wrong-fingerprint") != 0;
+    c->mtu = (size_t)own_number(own, "mtu");
+    c->sctp_port = (uint16_t)own_number(own, "sctp-port");
+    c->max_message_size = own_number(own, "max-message-size");
+    c->ice_ta = (nanotime)own_number(own, "ta");
+    c->consent_interval = (nanotime)own_number(own, "consent-interval");
+    c->consent_timeout = (nanotime)own_number(own, "consent-timeout");
+    c->nomination_wait = (nanotime)own_number(own, "nomination-wait");
+    c->patience = (nanotime)own_number(own, "patience");
+    c->gather_timeout = (nanotime)own_number(own, "gather-timeout");
+    c->turn_lifetime_s = (uint32_t)own_number(own, "turn-lifetime");
+    c->turn_channels = own_number(own, "turn-channels") != 0;
+}
+
+static bool read_server(const json_t *from, struct peer_server *to)
+{
+    const char *url = live_json_text(from, "urls");
+    if (!url || (strncmp(url, "stun:", 5) != 0 && strncmp(url, "turn:", 5) != 0))
+        return false;
+    *to = (struct peer_server){.kind = url[0] == 't' ? PEER_TURN : PEER_STUN,
+                               .username = live_json_text(from, "username"),
+                               .password = live_json_text(from, "credential")};
+    struct bytes addr = bytes_of(url + 5, strcspn(url + 5, "?"));
+    return addr_parse(addr, &to->addr) && (to->kind == PEER_STUN || (to->username && to->password));
+}
+
+static void do_init(struct peer_process *p, const json_t *command)
+{
+    const json_t *servers = json_object_get(command, "iceServers"), *server;
+    const char *policy = live_json_text(command, "iceTransportPolicy");
+    struct peer_config *c = &p->config;
+    size_t i;
+    struct err err = {0};
+    if (p->peer || !libenv_check(&err) || !dtls_library_init(&err)) {
+        tell_error(p, true, p->peer ? "a second init" : err.text);
+        return;
+    }
+    c->name = live_json_text(command, "name");
+    c->name = c->name ? c->name : "peer";
+    c->relay_only = policy && strcmp(policy, "relay") == 0;
+    c->trickle = json_is_true(json_object_get(command, "trickle"));
+    read_own(p, json_object_get(command, "simrtc"));
+    json_array_foreach(servers, i, server)
+    {
+        if (c->servers_count < PEER_SERVERS_MAX &&
+            read_server(server, &c->servers[c->servers_count]))
+            c->servers_count++;
+    }
+    for (unsigned j = 0; j < c->locals_count; j++) {
+        if (!socket_open(p, j)) {
+            tell_error(p, true, "cannot open a socket at its address");
+            return;
+        }
+    }
+    p->log.live_fd = STDERR_FILENO;
+    c->trace = trace_of(&p->log, c->name);
+    libenv_reset();
+    if (!c->ice_only)
+        sctp_library_start(0);
+    p->peer = ops->create(c);
+}
+
+static void do_start(struct peer_process *p, const json_t *command)
+{
+    uint64_t epoch = 0;
+    p->epoch = clock_real();
+    if (live_json_number(command, "epoch", INT64_MAX, &epoch))
+        p->epoch = (nanotime)epoch;
+    p->started = true;
+}
+
+static void do_open(struct peer_process *p, const json_t *command)
+{
+    const char *label = live_json_text(command, "label"), *protocol;
+    protocol = live_json_text(command, "protocol");
+    uint64_t number, limit, id;
+    struct channel_config config = {.label = bytes_text(label ? label : ""),
+                                    .protocol = bytes_text(protocol ? protocol : ""),
+                                    .priority = 256,
+                                    .id = CHANNEL_ID_AUTO};
+    if (!live_json_number(command, "channel", HANDLES_MAX - 1, &number))
+        return;
+    config.delivery.unordered = json_is_false(json_object_get(command, "ordered"));
+    config.negotiated = json_is_true(json_object_get(command, "negotiated"));
+    if (live_json_number(command, "maxRetransmits", 65535, &limit)) {
+        config.delivery.reliability = SCTP_MAX_RETRANSMITS;
+        config.delivery.limit = (uint32_t)limit;
+    } else if (live_json_number(command, "maxPacketLifeTime", 65535, &limit)) {
+        config.delivery.reliability = SCTP_MAX_LIFETIME;
+        config.delivery.limit = (uint32_t)limit;
+    }
+    if (live_json_number(command, "priority", 65535, &limit))
+        config.priority = (uint16_t)limit;
+    if (live_json_number(command, "id", CHANNELS_MAX, &id))
+        config.id = (uint16_t)id;
+    int handle = ops->channel_open(p->peer, now_of(p), &config);
+    if (handle < 0) {
+        tell_error(p, false, "the channel was refused");
+        return;
+    }
+    p->number_of[handle] = (unsigned)number + 1;
+    p->handle_of[number] = (unsigned)handle + 1;
+}
+
+static void do_offer(struct peer_process *p, const json_t *command)
+{
+    ops->describe(p->peer, now_of(p), json_is_true(json_object_get(command, "restart")));
+}
+
+static void refused(struct peer_process *p)
+{
+    struct peer_stats stats;
+    ops->stats(p->peer, &stats);
+    tell_error(p, false, stats.error[0] ? stats.error : "refused");
+    p->changed = true;
+}
+
+static void do_answer(struct peer_process *p, const json_t *command)
+{
+    const char *sdp = live_json_text(command, "sdp"), *type = live_json_text(command, "type");
+    if (!ops->accept(p->peer, now_of(p), bytes_text(sdp ? sdp : ""),
+                     type && strcmp(type, "answer") == 0))
+        refused(p);
+}
+
+static void do_candidate(struct peer_process *p, const json_t *command)
+{
+    const char *text = live_json_text(command, "candidate");
+    if (text && !ops->add_candidate(p->peer, now_of(p), bytes_text(text)))
+        refused(p);
+}
+
+static void do_send(struct peer_process *p, const json_t *command)
+{
+    uint64_t number;
+    struct text content = {0};
+    bool text;
+    if (live_json_number(command, "channel", HANDLES_MAX - 1, &number) && p->handle_of[number] &&
+        live_json_content_get(command, &content, &text)) {
+        struct queued *message = mem_alloc(sizeof *message + content.len);
+        *message =
+            (struct queued){.handle = p->handle_of[number] - 1, .text = text, .len = content.len};
+        if (content.len)
+            memcpy(message->bytes, content.at, content.len);
+        *p->last = message;
+        p->last = &message->next;
+        p->queued_len += content.len;
+        send_queued(p);
+    }
+    text_free(&content);
+}
+
+static void do_stats(struct peer_process *p, const json_t *command)
+{
+    (void)command;
+    tell_stats(p);
+}
+
+static void do_close(struct peer_process *p, const json_t *command)
+{
+    uint64_t number;
+    if (!json_object_get(command, "channel"))
+        ops->close(p->peer, now_of(p));
+    else if (live_json_number(command, "channel", HANDLES_MAX - 1, &number) && p->handle_of[number])
+        ops->channel_close(p->peer, now_of(p), p->handle_of[number] - 1);
+}
+
+static const struct {
+    const char *name;
+    bool before_init;
+    void (*run)(struct peer_process *p, const json_t *command);
+} commands[] = {
+    {"init", true, do_init},    {"start", false, do_start},   {"open", false, do_open},
+    {"offer", false, do_offer}, {"answer", false, do_answer}, {"candidate", false, do_candidate},
+    {"send", false, do_send},   {"stats", true, do_stats},    {"close", false, do_close},
+};
+
+static void run_line(struct peer_process *p, struct bytes line)
+{
+    json_t *command = live_json_line(line);
+    const char *name = live_json_text(command, "do");
+    for (size_t i = 0; name && i < sizeof commands / sizeof commands[0]; i++) {
+        if (strcmp(name, commands[i].name) != 0)
+            continue;
+        if (p->peer || commands[i].before_init)
+            commands[i].run(p, command);
+        else
+            tell_error(p, false, "a command before init");
+        json_decref(command);
+        return;
+    }
+    tell_error(p, false, "no command that is known");
+    json_decref(command);
+}
+
+// ------------------------------------------------------------------------------------------- loop
+
+static void read_commands(struct peer_process *p)
+{
+    uint8_t room[READ_MAX];
+    ssize_t got = read(STDIN_FILENO, room, sizeof room);
+    if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR))
+        p->ended = true;
+    if (got <= 0)
+        return;
+    text_add(&p->incoming, bytes_of(room, (size_t)got));
+    struct bytes rest = text_bytes(&p->incoming);
+    const uint8_t *end;
+    while (rest.len && (end = memchr(rest.at, '\n', rest.len)) != NULL) {
+        struct bytes line = bytes_of(rest.at, (size_t)(end - rest.at));
+        rest = bytes_from(rest, line.len + 1);
+        run_line(p, line);
+        pump(p);
+    }
+    memmove(p->incoming.at, rest.at, rest.len);
+    p->incoming.len = rest.len;
+}
+
+static void read_socket(struct peer_process *p, unsigned index)
+{
+    static uint8_t room[READ_MAX];
+    for (unsigned i = 0; i < BURST_MAX && p->started; i++) {
+        struct sockaddr_in from;
+        socklen_t len = sizeof from;
+        ssize_t got =
+            recvfrom(p->sockets[index], room, sizeof room, 0, (struct sockaddr *)&from, &len);
+        if (got < 0)
+            return;
+        struct datagram datagram = {
+            .from = {ip_v4_of(ntohl(from.sin_addr.s_addr)), ntohs(from.sin_port)},
+            .to = p->config.locals[index],
+            .bytes = bytes_of(room, (size_t)got)};
+        ops->input(p->peer, now_of(p), &datagram);
+        pump(p);
+    }
+}
+
+static void write_events(struct peer_process *p)
+{
+    ssize_t put = write(STDOUT_FILENO, p->outgoing.at, p->outgoing.len);
+    if (put < 0 && errno != EAGAIN && errno != EINTR)
+        p->ended = true;
+    if (put <= 0)
+        return;
+    p->outgoing.len -= (size_t)put;
+    memmove(p->outgoing.at, p->outgoing.at + put, p->outgoing.len);
+}
+
+static bool wait_once(struct peer_process *p)
+{
+    struct pollfd fds[2 + PEER_LOCALS_MAX];
+    unsigned sockets = p->peer ? p->config.locals_count : 0;
+    fds[0] = (struct pollfd){.fd = p->queued_len > QUEUE_MAX ? -1 : STDIN_FILENO, .events = POLLIN};
+    fds[1] = (struct pollfd){.fd = p->outgoing.len ? STDOUT_FILENO : -1, .events = POLLOUT};
+    for (unsigned i = 0; i < sockets; i++)
+        fds[2 + i] = (struct pollfd){.fd = p->sockets[i], .events = POLLIN};
+    nanotime deadline = p->started ? ops->deadline(p->peer) : TIME_NEVER;
+    nanotime span = deadline == TIME_NEVER ? TIME_S : time_max(deadline - now_of(p), 0);
+    struct timespec wait = {.tv_sec = span / TIME_S, .tv_nsec = span % TIME_S};
+    if (ppoll(fds, 2 + sockets, deadline == TIME_NEVER ? NULL : &wait, NULL) < 0)
+        return errno == EINTR;
+    for (unsigned i = 0; i < sockets; i++) {
+        if (fds[2 + i].revents)
+            read_socket(p, i);
+    }
+    if (fds[0].revents)
+        read_commands(p);
+    pump(p);
+    if (p->outgoing.len)
+        write_events(p);
+    return true;
+}
+
+int live_peer_main(void)
+{
+    struct peer_process p = {.told = live_stats_none()};
+    p.last = &p.first;
+    p.handle_of = mem_zero(HANDLES_MAX, sizeof *p.handle_of);
+    p.number_of = mem_zero(HANDLES_MAX, sizeof *p.number_of);
+    fcntl(STDIN_FILENO, F_SETFL, fcntl(STDIN_FILENO, F_GETFL) | O_NONBLOCK);
+    fcntl(STDOUT_FILENO, F_SETFL, fcntl(STDOUT_FILENO, F_GETFL) | O_NONBLOCK);
+    while (!p.ended && !(p.failed && p.outgoing.len == 0) && wait_once(&p))
+        continue;
+    if (p.peer)
+        ops->destroy(p.peer);
+    while (p.first) {
+        struct queued *next = p.first->next;
+        free(p.first);
+        p.first = next;
+    }
+    free(p.handle_of);
+    free(p.number_of);
+    text_free(&p.incoming);
+    text_free(&p.outgoing);
+    text_free(&p.log.text);
+    return p.failed;
+}
