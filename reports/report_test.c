@@ -225,6 +225,17 @@ static void test_clean_text_is_the_text_itself_when_it_fits(void **state)
     arena_free(&arena);
 }
 
+static void test_report_failures_are_what_makes_a_suite_fail(void **state)
+{
+    (void)state;
+    for (int i = 0; i < VERDICTS; i++) {
+        enum verdict verdict = (enum verdict)i;
+        bool fails = verdict != VERDICT_PASSED && verdict != VERDICT_UNSUPPORTED &&
+                     verdict != VERDICT_NOT_RUN;
+        assert_int_equal(verdict_is_failure(verdict), fails);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -236,6 +247,7 @@ int main(void)
         cmocka_unit_test(test_report_terminal_moves_no_cursor),
         cmocka_unit_test(test_report_empty_is_a_document_too),
         cmocka_unit_test(test_clean_text_is_the_text_itself_when_it_fits),
+        cmocka_unit_test(test_report_failures_are_what_makes_a_suite_fail),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

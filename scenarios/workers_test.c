@@ -2,6 +2,7 @@
 #include "scenarios/workers.h"
 
 #include "base/arena.h"
+#include "scenarios/workers_priv.h"
 
 #include <setjmp.h>
 #include <signal.h>
@@ -9,8 +10,10 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/wait.h>
@@ -19,7 +22,8 @@
 // A task does what its letter says, and leaves the letter and the worker's pid.
 //   .  nothing   s SIGSEGV   x exit 3   w hang   c burn CPU   m eat memory
 //   g  garbage on the socket            e an error of the operating system
-//   b  leaves BIG bytes
+//   b  leaves BIG bytes                 h  says its result, and more
+//   i  what Ctrl-C and a closed terminal send; exit 4 where a crash would leave a core file
 #define TASKS_MAX 64
 #define BIG (3u << 20)
 struct fake {
@@ -29,6 +33,7 @@ struct fake {
     bool kill_when_done; // the parent kills each worker when it has said its result
     unsigned stop_after; // outcomes; 0: never
     int signal_after;    // outcomes until the parent gets SIGINT; 0: never
+    int told;            // a 'w' says here that it hangs; 0: nowhere
     unsigned count;      // outcomes
     enum workers_end ends[TASKS_MAX];
     int details[TASKS_MAX];
@@ -57,11 +62,39 @@ static void burn_cpu(void)
         continue;
 }
 
+static void send_to_all(const void *bytes, size_t len)
+{
+    for (int fd = 3; fd < 64; fd++)
+        (void)!send(fd, bytes, len, MSG_NOSIGNAL);
+}
+
 static void send_garbage(void)
 {
     static const char text[] = "no message at all, but enough bytes for a head";
-    for (int fd = 3; fd < 64; fd++)
-        (void)!send(fd, text, sizeof text, MSG_NOSIGNAL);
+    send_to_all(text, sizeof text);
+}
+
+// A right message, and a byte that is none.
+static void send_more(unsigned task)
+{
+    uint8_t message[MESSAGE_HEAD_LEN + 2];
+    struct writer w = writer_of(message, sizeof message);
+    write_u32(&w, MESSAGE_DONE);
+    write_u32(&w, task);
+    write_u32(&w, 1);
+    write_u8(&w, 'h');
+    write_u8(&w, 'x');
+    send_to_all(message, sizeof message);
+}
+
+static void be_interrupted(void)
+{
+    struct rlimit core;
+    raise(SIGINT);
+    raise(SIGTERM);
+    raise(SIGHUP);
+    if (getrlimit(RLIMIT_CORE, &core) != 0 || core.rlim_cur != 0)
+        _exit(4);
 }
 
 static bool fake_run(void *user, unsigned task, struct text *out, struct err *err)
@@ -74,7 +107,15 @@ static bool fake_run(void *user, unsigned task, struct text *out, struct err *er
         break;
     case 'x':
         _exit(3);
+    case 'i':
+        be_interrupted();
+        break;
+    case 'h':
+        send_more(task);
+        break;
     case 'w':
+        if (fake->told)
+            (void)!write(fake->told, "w", 1);
         for (;;)
             pause();
     case 'c':
@@ -311,6 +352,49 @@ static void test_workers_message_larger_than_a_socket_buffer_arrives(void **stat
     assert_int_equal(fake.lens[2], BIG);
 }
 
+static void test_workers_message_and_more_costs_one_task(void **state)
+{
+    (void)state;
+    struct fake fake = {.tasks = ".h.."};
+    struct err err = {0};
+    assert_int_equal(fake_go(&fake, 1, &err), WORKERS_ALL_DONE);
+    check_all_but(&fake, 'h', WORKERS_GARBAGE);
+}
+
+static void test_workers_leave_signals_to_the_pool(void **state)
+{
+    (void)state;
+    struct fake fake = {.tasks = ".i."};
+    struct err err = {0};
+    assert_int_equal(fake_go(&fake, 1, &err), WORKERS_ALL_DONE);
+    check_all_but(&fake, 0, WORKERS_DONE);
+}
+
+// The pool is killed: a worker that hangs, and would never read its socket, ends all the same.
+static void test_workers_die_with_their_pool(void **state)
+{
+    (void)state;
+    int ends[2];
+    char said;
+    assert_int_equal(pipe(ends), 0);
+    pid_t pool = fork();
+    if (pool == 0) {
+        struct fake fake = {.tasks = "w", .told = ends[1]};
+        struct err err = {0};
+        fake_go(&fake, 1, &err);
+        _exit(0);
+    }
+    close(ends[1]);
+    assert_int_equal(read(ends[0], &said, 1), 1);
+    kill(pool, SIGKILL);
+    assert_int_equal(waitpid(pool, NULL, 0), pool);
+    // The end of the pipe: nobody who could write is left.
+    struct pollfd poll_end = {.fd = ends[0], .events = POLLIN};
+    assert_int_equal(poll(&poll_end, 1, 10000), 1);
+    assert_int_equal(read(ends[0], &said, 1), 0);
+    close(ends[0]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -330,6 +414,9 @@ int main(void)
         cmocka_unit_test(test_workers_stop_handing_out_when_told),
         cmocka_unit_test(test_workers_signal_stops_the_pool_even_when_one_hangs),
         cmocka_unit_test(test_workers_message_larger_than_a_socket_buffer_arrives),
+        cmocka_unit_test(test_workers_message_and_more_costs_one_task),
+        cmocka_unit_test(test_workers_leave_signals_to_the_pool),
+        cmocka_unit_test(test_workers_die_with_their_pool),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
