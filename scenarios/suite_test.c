@@ -196,10 +196,10 @@ static void test_suite_replay_survives_a_shell(void **state)
     (void)state;
     struct arena arena = {0};
     struct scenario scenario = {.file = "it's here/x.yaml", .cell = "a b,$HOME"};
-    assert_string_equal(suite_replay(&arena, &scenario, 5),
+    assert_string_equal(suite_replay(&arena, &scenario, 5, false),
                         "simrtc run 'it'\\''s here/x.yaml' --filter 'a b,$HOME' --seed 5 -v");
     scenario = (struct scenario){.file = "", .cell = "true,1ms"};
-    assert_string_equal(suite_replay(&arena, &scenario, 1),
+    assert_string_equal(suite_replay(&arena, &scenario, 1, false),
                         "simrtc run '' --filter true,1ms --seed 1 -v");
     arena_free(&arena);
 }
