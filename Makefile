@@ -3,6 +3,7 @@
 # make bench  the figures; make determinism, make tidy, make unit: parts of make test
 #
 # VARIANT=asan builds with ASan and UBSan into build-asan; CC=clang BUILD=build-clang works too.
+# A line for each file that is compiled; V=1 shows the commands, -s nothing.
 
 VARIANT ?=
 BUILD ?= build$(if $(VARIANT),-$(VARIANT))
@@ -15,6 +16,9 @@ ifeq ($(VARIANT),asan)
 OPTIMIZE := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 endif
 CFLAGS_ALL = $(CSTD) $(WARNINGS) $(OPTIMIZE) -I. -isystem /usr/include/libxml2 -MMD -MP $(CFLAGS)
+
+Q := $(if $(V),,@)
+say = $(if $(V)$(findstring s,$(firstword -$(MAKEFLAGS))),,@echo "$(1)")
 
 # usrsctp is linked statically, so that its clock, timers and chance can be taken over.
 SCTP_WRAP := -Wl,--wrap=read_random,--wrap=sctp_os_timer_start,--wrap=sctp_os_timer_stop \
@@ -50,7 +54,7 @@ deps:
 
 demo:
 	@ci/deps build
-	@$(MAKE) --no-print-directory -j2 all
+	@$(MAKE) --no-print-directory -j$(shell nproc) all
 	@ci/demo
 
 test: deps
@@ -78,7 +82,8 @@ clean:
 
 $(BUILD)/simrtc: $(BUILD)/scenarios/main.o $(LIB_SCENARIOS) $(LIB_REPORTS) $(LIB_SIMNET) \
 		$(LIB_STACK) $(LIB_BASE)
-	$(CC) $(OPTIMIZE) -o $@ $^ $(ALL_LIBS) $(LDFLAGS)
+	$(call say,link    $@)
+	$(Q)$(CC) $(OPTIMIZE) -o $@ $^ $(ALL_LIBS) $(LDFLAGS)
 
 define library
 $(1): $(call objects,$(2))
@@ -99,7 +104,8 @@ LINKS_reports := $(LIB_REPORTS) $(LIB_BASE) $(REPORT_LIBS)
 LINKS_scenarios := $(LIB_SCENARIOS) $(LIB_REPORTS) $(LIB_SIMNET) $(LIB_STACK) $(LIB_BASE) $(ALL_LIBS)
 define program
 $(BUILD)/$(1)/%: $(BUILD)/$(1)/%.o $(filter $(BUILD)/%.a,$(LINKS_$(1)))
-	$(CC) $(OPTIMIZE) -o $$@ $$< $(LINKS_$(1)) -lcmocka $(LDFLAGS)
+	$$(call say,link    $$@)
+	$$(Q)$(CC) $(OPTIMIZE) -o $$@ $$< $(LINKS_$(1)) -lcmocka $(LDFLAGS)
 endef
 $(foreach folder,base stack simnet reports scenarios,$(eval $(call program,$(folder))))
 
@@ -107,7 +113,8 @@ include fuzz/fuzz.mk
 
 $(BUILD)/%.o: %.c
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS_ALL) -c -o $@ $<
+	$(call say,compile $<)
+	$(Q)$(CC) $(CFLAGS_ALL) -c -o $@ $<
 
 .SECONDARY:
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
