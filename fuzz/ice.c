@@ -14,6 +14,7 @@
 #define SOCKETS 2
 #define FLIGHT_MAX 512
 #define DATAGRAM_MAX 700
+#define OUTAGE_MAX (14 * TIME_S) // of 31.5 s, in which a check is repeated (RFC 8489 6.2.1)
 #define MEMORY_MAX (8u << 20)
 
 struct packet {
@@ -41,6 +42,7 @@ struct bench {
     uint64_t order;
     struct reader r;
     unsigned restarts;
+    nanotime bad_until; // when the bytes ended
 };
 
 static struct packet *packet_new(struct bench *b)
@@ -229,7 +231,11 @@ static void replay(struct bench *b)
     *p = old;
     p->order = order;
     p->at = time_add(b->now, (nanotime)(how / 8) * 20 * TIME_MS);
-    if (how & 1)
+    // An answer from elsewhere makes its check fail, as RFC 8445 7.2.5.2.1 wants it: who can copy
+    // answers can so undo a nomination on one side, and there is no rest to be had.
+    struct stun_msg msg;
+    if (how & 1 && stun_decode(bytes_of(p->bytes, p->len), &msg) == STUN_OK &&
+        msg.class == STUN_REQUEST)
         p->from = (struct addr){ip_v4(203, 0, 113, 77), 777};
     p->genuine = false;
 }
@@ -324,7 +330,10 @@ static void check_rest(struct bench *b)
     assert(two);
     c = *two;
     assert(a.nominated && c.nominated);
-    assert(addr_equal(&a.local.base, &c.remote.addr) && addr_equal(&c.local.base, &a.remote.addr));
+    // After so long that a nomination was given up by one side and heard by the other, they may
+    // differ: RFC 8445 8.1.1 takes the best of the nominated, and each knows of others.
+    assert(b->bad_until > OUTAGE_MAX || (addr_equal(&a.local.base, &c.remote.addr) &&
+                                         addr_equal(&c.local.base, &a.remote.addr)));
     assert(ice_agent_role(b->sides[0].agent) != ice_agent_role(b->sides[1].agent));
     for (int i = 0; i < 2; i++) {
         enum ice_state state = ice_agent_state(b->sides[i].agent);
@@ -348,6 +357,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     setup(&bench);
     for (unsigned i = 0; i < 200 && bench.r.len > 0; i++)
         step(&bench);
+    bench.bad_until = bench.now;
     bench.r.len = 0; // from now on the network is good
     pass(&bench, 90 * TIME_S);
     fuzz_memory_check(before, MEMORY_MAX);
