@@ -13,17 +13,33 @@ struct parser {
     struct err err;
 };
 
+static int option_left(const struct cli_option *o, char *to, size_t max)
+{
+    return snprintf(to, max, "%c%c%s--%s%s%s", o->letter ? '-' : ' ', o->letter ? o->letter : ' ',
+                    o->letter ? ", " : "  ", o->name, o->value ? " " : "",
+                    o->value ? o->value : "");
+}
+
 static void print_help(const struct cli_command *command)
 {
+    char left[64];
+    int width = 0;
+    for (const struct cli_option *o = command->options; o && o->name; o++) {
+        int len = option_left(o, left, sizeof left);
+        width = len > width ? len : width;
+    }
     printf("simrtc %s\n\n%s\n\n", command->usage, command->about);
     for (const struct cli_option *o = command->options; o && o->name; o++) {
-        char left[48];
-        snprintf(left, sizeof left, "%c%c%s--%s%s%s", o->letter ? '-' : ' ',
-                 o->letter ? o->letter : ' ', o->letter ? ", " : "  ", o->name, o->value ? " " : "",
-                 o->value ? o->value : "");
-        printf("  %-24s %s\n", left, o->about);
+        option_left(o, left, sizeof left);
+        printf("  %-*s  %s\n", width, left, o->about);
     }
-    printf("  %-24s %s\n", "-h, --help", "this text");
+    printf("  %-*s  %s\n", width, "-h, --help", "this text");
+}
+
+// The command's own name, as its usage begins.
+static int name_len(const struct cli_command *command)
+{
+    return (int)strcspn(command->usage, " ");
 }
 
 static bool unknown(struct parser *p, const char *name, size_t len)
@@ -39,7 +55,8 @@ static bool unknown(struct parser *p, const char *name, size_t len)
     const char *nearest = err_nearest(got, words);
     if (nearest)
         return err_set(&p->err, "unknown option --%s, did you mean --%s?", got, nearest);
-    return err_set(&p->err, "unknown option --%s", got);
+    return err_set(&p->err, "unknown option --%s, see simrtc %.*s --help", got,
+                   name_len(p->command), p->command->usage);
 }
 
 static bool set_value(struct parser *p, const struct cli_option *option, const char *value)
@@ -97,7 +114,8 @@ static bool read_short(struct parser *p, const char *word)
         if (o->letter && word[0] == o->letter && (word[1] == 0 || o->value))
             return set_value(p, o, word[1] ? word + 1 : NULL); // -j 2 and -j2
     }
-    return err_set(&p->err, "unknown option -%.60s", word);
+    return err_set(&p->err, "unknown option -%.60s, see simrtc %.*s --help", word,
+                   name_len(p->command), p->command->usage);
 }
 
 static bool asks_for_help(int argc, char **argv)
@@ -123,7 +141,7 @@ static bool read_all(struct parser *p, unsigned *words)
             return false;
     }
     if (*words < p->command->words_min)
-        return err_set(&p->err, "too few words: simrtc %s", p->command->usage);
+        return err_set(&p->err, "something is missing: simrtc %s", p->command->usage);
     if (*words > p->command->words_max)
         return err_set(&p->err, "'%.200s' is one word too many: simrtc %s",
                        p->argv[1 + p->command->words_max], p->command->usage);
@@ -135,7 +153,7 @@ bool cli_parse(const struct cli_command *command, int argc, char **argv, unsigne
     struct parser p = {.command = command, .argc = argc, .argv = argv};
     if (asks_for_help(argc, argv)) {
         print_help(command);
-        *code = fflush(stdout) == 0 ? CLI_PASSED : CLI_CANNOT;
+        *code = cli_print(&(struct text){0}) ? CLI_PASSED : CLI_CANNOT;
         return false;
     }
     if (read_all(&p, words))

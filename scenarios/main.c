@@ -27,17 +27,25 @@ static int help(void)
 {
     printf("simrtc: a deterministic test bench for WebRTC stacks, in virtual time\n\n");
     for (size_t i = 0; i < COMMANDS; i++)
-        printf("  simrtc %-13s %s\n", commands[i].name, commands[i].about);
+        printf("  simrtc %-13s  %s\n", commands[i].name, commands[i].about);
     printf("\n  simrtc COMMAND --help, simrtc --version\n");
-    return fflush(stdout) == 0 ? CLI_PASSED : CLI_CANNOT;
+    return cli_print(&(struct text){0}) ? CLI_PASSED : CLI_CANNOT;
+}
+
+static int version(void)
+{
+    printf("simrtc %s\n", SIMRTC_VERSION);
+    return cli_print(&(struct text){0}) ? CLI_PASSED : CLI_CANNOT;
 }
 
 static int unknown(const char *name)
 {
-    const char *words[COMMANDS + 1];
+    const char *words[COMMANDS + 3];
     for (size_t i = 0; i < COMMANDS; i++)
         words[i] = commands[i].name;
-    words[COMMANDS] = NULL;
+    words[COMMANDS] = "--help";
+    words[COMMANDS + 1] = "--version";
+    words[COMMANDS + 2] = NULL;
     const char *nearest = err_nearest(name, words);
     if (nearest)
         fprintf(stderr, "simrtc: unknown command '%.60s', did you mean '%s'?\n", name, nearest);
@@ -52,19 +60,16 @@ int main(int argc, char **argv)
         fprintf(stderr, "simrtc: a command is needed, see simrtc --help\n");
         return CLI_CANNOT;
     }
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
+    const char *word = argv[1];
+    if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0)
         return help();
-    if (strcmp(argv[1], "--version") == 0) {
-        printf("simrtc %s\n", SIMRTC_VERSION);
-        return fflush(stdout) == 0 ? CLI_PASSED : CLI_CANNOT;
-    }
+    if (strcmp(word, "--version") == 0)
+        return version();
     for (size_t i = 0; i < COMMANDS; i++) {
-        if (strcmp(argv[1], commands[i].name) != 0)
+        if (strcmp(word, commands[i].name) != 0)
             continue;
         argv[1] = argv[0];
         return commands[i].run(argc - 1, argv + 1);
     }
-    if (strcmp(argv[1], "peer") == 0) // no command for people: a live run starts it
-        return cli_peer(argc - 1, argv + 1);
-    return unknown(argv[1]);
+    return unknown(word);
 }
