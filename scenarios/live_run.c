@@ -19,6 +19,7 @@
 #define SETTLE_PATIENCE (2 * TIME_S)
 #define COTURN_ARGS_MAX 40
 #define DEVICE_MTU 1500
+#define EXIT_NOT_INSTALLED 127 // of an adapter whose stack is missing
 
 enum stream { STREAM_OUT, STREAM_ERR, STREAM_IN, STREAMS };
 
@@ -95,7 +96,7 @@ static bool peer_start(struct run *run, struct program *p)
     if (!program_start(run, p, adapter ? scenario->run : own, adapter ? folder_of(run) : NULL,
                        scenario->install ? scenario->install : "the package that has it"))
         return false;
-    live_adapter_init(p->peer->peer);
+    live_adapter_init(p->peer->peer, !adapter);
     return true;
 }
 
@@ -169,10 +170,12 @@ static void program_gone(struct run *run, struct program *p)
     if (p->writing)
         live_net_unwatch(run->live->net, p->process.in);
     p->writing = false;
-    const char *how = ending(run, live_process_end(&p->process));
-    if (p->peer && !live_adapter_closing(p->peer->peer))
-        live_adapter_fail(p->peer->peer, run_now(run), false, "%s before the run was over", how);
-    if (!p->peer)
+    int status = live_process_end(&p->process);
+    const char *how = ending(run, status);
+    if (p->peer)
+        live_adapter_ended(p->peer->peer, run_now(run), how,
+                           WIFEXITED(status) && WEXITSTATUS(status) == EXIT_NOT_INSTALLED);
+    else
         give_up(run, VERDICT_FAILED,
                 arena_printf(&run->arena, "%s: its program is gone: %s", p->name, how));
 }
@@ -298,10 +301,7 @@ static bool check_peers(struct run *run)
         const char *failure = live_adapter_failure(peer->peer, &unsupported);
         if (!failure)
             continue;
-        const char *why =
-            unsupported
-                ? arena_printf(&run->arena, "%s: install with %s", peer->scenario->name, failure)
-                : arena_printf(&run->arena, "%s: %s", peer->scenario->name, failure);
+        const char *why = arena_printf(&run->arena, "%s: %s", peer->scenario->name, failure);
         return give_up(run, unsupported ? VERDICT_UNSUPPORTED : VERDICT_FAILED, why);
     }
     return !run->live->stopped;
@@ -365,6 +365,9 @@ bool live_run_open(struct run *run)
         if (!peer_start(run, &live->programs[i]))
             return false;
     }
+    for (unsigned i = 0; i < scenario->sessions_count; i++)
+        live_adapter_link(run->peers[scenario->sessions[i].offerer].peer,
+                          run->peers[scenario->sessions[i].answerer].peer);
     if (!wait_ready(run))
         return false;
     live_net_start(live->net);
@@ -379,11 +382,9 @@ static void check_patience(struct run *run)
 {
     for (unsigned i = 0; i < run->scenario->peers_count; i++) {
         void *peer = run->peers[i].peer;
-        nanotime since;
-        if (live_adapter_unanswered(peer, &since) == 0 || live_adapter_closing(peer) ||
-            live_net_now(run->live->net) < time_add(since, LIVE_PATIENCE))
-            continue;
-        live_adapter_fail(peer, run_now(run), false, "it hangs: no answer to `stats` in 10 s");
+        nanotime since = live_adapter_waiting_since(peer);
+        if (live_net_now(run->live->net) >= time_add(since, LIVE_PATIENCE))
+            live_adapter_fail(peer, run_now(run), false, "it hangs: no answer in 10 s");
     }
 }
 
@@ -417,10 +418,9 @@ bool live_run_next(struct run *run, struct world_event *event)
 
 static bool all_answered(const struct run *run)
 {
-    nanotime since;
     for (unsigned i = 0; i < run->scenario->peers_count; i++) {
         const void *peer = run->peers[i].peer;
-        if (!live_adapter_closing(peer) && live_adapter_unanswered(peer, &since) > 0)
+        if (!live_adapter_closing(peer) && !live_adapter_answered(peer))
             return false;
     }
     return true;
