@@ -1,21 +1,21 @@
 #!/usr/bin/python3
-"""PROTOCOL.md for aiortc (with aioice and pylibsrtp), WebRTC written in Python. It tells all candidates at once, cannot restart ICE."""
+"""The protocol for aiortc (with aioice), WebRTC written in Python. It tells all candidates at once, and cannot restart ICE."""
 import asyncio
 import base64
-import hashlib
 import json
 import os
+import re
 import sys
 import traceback
+from collections import Counter
 
-LINE_MAX, TOLD_MAX, BUFFER_MAX = 1 << 20, 1024, 1 << 20
-BUFFER_LOOK_S, LEAVE_S = 0.005, 0.2
+LINE_MAX, BUFFER_MAX, BUFFER_LOOK_S = 1 << 20, 1 << 20, 0.005
 lines = os.fdopen(os.dup(1), "w", encoding="utf-8")  # stdout is for lines alone
 os.dup2(2, 1)
 
 
-def say(line):
-    lines.write(json.dumps({key: value for key, value in line.items() if value is not None}) + "\n")
+def say(event, **keys):
+    lines.write(json.dumps({"event": event, **keys}) + "\n")
     lines.flush()
 
 
@@ -23,178 +23,154 @@ try:
     sys.path.pop(0)  # this folder, where this file has the same name
     import aiortc
     from aiortc.sdp import candidate_from_sdp
-except ImportError as error:
-    say({"is": "error", "text": f"aiortc is not installed, run ci/live-deps all ({error})"})
+except ImportError:
+    traceback.print_exc()
+    say("unsupported", install="ci/live-deps all")
     sys.exit(127)
 
+COMMANDS = ("init", "start", "open", "offer", "answer", "candidate", "send", "stats", "close")
 CHANNEL_KEYS = ("label", "ordered", "maxRetransmits", "maxPacketLifeTime", "negotiated", "id", "protocol")
-CAN = {"trickle": False, "restart": False, "maxRetransmits": True, "maxPacketLifeTime": True, "unordered": True, "negotiated": True, "relay": False}
-
-
-def heard(channel, data):
-    binary = not isinstance(data, str)
-    raw = data if binary else data.encode()
-    line = {"is": "message", "channel": channel, "binary": binary, "size": len(raw)}
-    if len(raw) > TOLD_MAX:
-        line["sha256"] = hashlib.sha256(raw).hexdigest()
-    elif binary:
-        line["base64"] = base64.b64encode(raw).decode()
-    else:
-        line["text"] = data
-    say(line)
-
-
-def pattern(n, size):
-    return (n.to_bytes(4, "big") + bytes((n + i) & 255 for i in range(4, size)))[:size]
+STATES = {"ice": "iceConnectionState", "connection": "connectionState", "gathering": "iceGatheringState", "signaling": "signalingState"}
 
 
 class Peer:
     def __init__(self):
         self.pc = None
-        self.channels = {}  # label to the channel
-        self.before = {}  # label to the sends under way
+        self.channels = {}  # number to the channel
+        self.before = {}  # number to its latest send
+        self.incoming = 0
 
-    def find(self, label):
-        if label not in self.channels:
-            raise ValueError(f"no channel '{label}'")
-        return self.channels[label]
+    def find(self, channel):
+        if channel not in self.channels:
+            raise ValueError(f"no channel {channel}")
+        return self.channels[channel]
 
-    def watch(self, channel, incoming):
-        label, opened = channel.label, []
+    def watch(self, dc, channel, **label):
+        opened = []
 
         def open_once():
             if not opened:
-                say({"is": "open", "channel": label, "incoming": incoming})
+                say("open", channel=channel, **label)
             opened.append(True)
 
         def message(data):
             open_once()
-            heard(label, data)
+            if isinstance(data, str):
+                say("message", channel=channel, text=data)
+            else:
+                say("message", channel=channel, data=base64.b64encode(data).decode())
 
-        self.channels[label] = channel
-        channel.on("open", open_once)
-        channel.on("message", message)
-        channel.on("close", lambda: say({"is": "closed", "channel": label}))
-        if channel.readyState == "open":
+        self.channels[channel] = dc
+        dc.on("open", open_once)
+        dc.on("message", message)
+        dc.on("close", lambda: say("close", channel=channel))
+        if dc.readyState == "open":
             open_once()
 
-    def create(self, channels):
-        for channel in channels or []:
-            self.watch(self.pc.createDataChannel(**{key: channel[key] for key in CHANNEL_KEYS if key in channel}), False)
+    def watch_incoming(self, dc):
+        self.incoming += 1
+        self.watch(dc, 2 * self.incoming - 1, label=dc.label)
 
     async def describe(self, description):
         await self.pc.setLocalDescription(description)  # gathers
-        return {"is": "sdp", "type": self.pc.localDescription.type, "sdp": self.pc.localDescription.sdp}
+        say("sdp", type=self.pc.localDescription.type, sdp=self.pc.localDescription.sdp)
 
-    async def init(self, ice_servers=(), policy="all", **_):
-        if policy != "all":
-            raise ValueError(f"aiortc has no policy '{policy}'")
-        self.pc = pc = aiortc.RTCPeerConnection(aiortc.RTCConfiguration([aiortc.RTCIceServer(**server) for server in ice_servers]))
-        for key, attribute in (("ice", "iceConnectionState"), ("connection", "connectionState"), ("gathering", "iceGatheringState"), ("signaling", "signalingState")):
-            pc.on(attribute.lower() + "change", lambda key=key, attribute=attribute: say({"is": "state", key: getattr(pc, attribute)}))
-        pc.on("datachannel", lambda channel: self.watch(channel, True))
-        return {"is": "ready", "stack": "aiortc", "version": aiortc.__version__, "can": CAN, "max_message": 65536}
+    async def init(self, iceServers, iceTransportPolicy, **_):
+        self.pc = aiortc.RTCPeerConnection(aiortc.RTCConfiguration([aiortc.RTCIceServer(**server) for server in iceServers]))
+        for key, attribute in STATES.items():
+            self.pc.on(attribute.lower() + "change", lambda key=key, attribute=attribute: say("state", **{key: getattr(self.pc, attribute)}))
+        self.pc.on("datachannel", self.watch_incoming)
+        if iceTransportPolicy != "all":
+            raise ValueError(f"aiortc has no policy '{iceTransportPolicy}'")
 
-    async def offer(self, channels=(), **_):
-        self.create(channels)
-        return await self.describe(await self.pc.createOffer())
+    async def start(self, **_):
+        pass
 
-    async def answer(self, sdp, channels=(), **_):
-        await self.pc.setRemoteDescription(aiortc.RTCSessionDescription(sdp, "offer"))
-        self.create(channels)
-        return await self.describe(await self.pc.createAnswer())
+    async def open(self, channel, **keys):
+        self.watch(self.pc.createDataChannel(**{key: keys[key] for key in CHANNEL_KEYS if key in keys}), channel)
 
-    async def accept(self, sdp, **_):
-        await self.pc.setRemoteDescription(aiortc.RTCSessionDescription(sdp, "answer"))
+    async def offer(self, restart=False, **_):
+        if restart:
+            raise NotImplementedError("aiortc cannot restart ICE")
+        await self.describe(await self.pc.createOffer())
 
-    async def candidate(self, candidate, mid, **_):
+    async def answer(self, type, sdp, **_):
+        await self.pc.setRemoteDescription(aiortc.RTCSessionDescription(sdp, type))
+        if type == "offer":
+            await self.describe(await self.pc.createAnswer())
+
+    async def candidate(self, candidate, sdpMid, **_):
         if candidate == "":
             await self.pc.sctp.transport.transport.addRemoteCandidate(None)
             return
         parsed = candidate_from_sdp(candidate.split(":", 1)[1])
-        parsed.sdpMid = mid
+        parsed.sdpMid = sdpMid
         await self.pc.addIceCandidate(parsed)
 
-    async def restart(self, **_):
-        raise NotImplementedError("aiortc cannot restart ICE")
+    async def send(self, channel, **content):
+        self.before[channel] = asyncio.ensure_future(self.put(self.find(channel), self.before.get(channel), **content))
 
-    async def open(self, channel, **_):
-        self.create([channel])
-
-    async def send(self, channel, before, text=None, count=None, size=None, **more):
-        to = self.find(channel)
+    async def put(self, dc, before, text=None, data=None):
         if before:
             await asyncio.wait([before])
-        if count is None:
-            to.send(text if text is not None else base64.b64decode(more["base64"]))
-            return {"sent": 1}
-        for n in range(count):
-            while to.readyState == "open" and 0 < to.bufferedAmount > BUFFER_MAX - size:
-                await asyncio.sleep(BUFFER_LOOK_S)
-            to.send(pattern(n, size))
-        return {"sent": count}
+        message = text if text is not None else base64.b64decode(data)
+        while dc.readyState == "open" and 0 < dc.bufferedAmount > BUFFER_MAX - len(message):
+            await asyncio.sleep(BUFFER_LOOK_S)
+        try:
+            dc.send(message)
+        except Exception as error:
+            say("error", text=f"send: {one_line(error)}", fatal=False)
 
     async def stats(self, **_):
-        line = {"is": "stats"}
+        keys = {"stack": "aiortc", "version": aiortc.__version__, "cannot": ["trickle", "restart", "relay"]}
+        if self.pc.localDescription:
+            keys["candidates"] = Counter(re.findall(r"^a=candidate:.* typ (\w+)", self.pc.localDescription.sdp, re.MULTILINE))
         if self.pc.sctp:
             for pair in self.pc.sctp.transport.transport._connection._nominated.values():
-                for key, c in (("local", pair.local_candidate), ("remote", pair.remote_candidate)):
-                    line[key] = {"type": c.type, "address": c.host, "port": c.port, "protocol": c.transport.lower()}
-        return line
+                for side, c in (("local", pair.local_candidate), ("remote", pair.remote_candidate)):
+                    keys[side] = {"type": c.type, "address": f"{c.host}:{c.port}"}
+        say("stats", **keys)
 
     async def close(self, channel=None, **_):
         if channel is None:
             await self.pc.close()
             return
-        to = self.find(channel)
         if before := self.before.get(channel):
             await asyncio.wait([before])
-        to.close()
+        self.find(channel).close()
 
 
 def one_line(error):
     return " ".join((str(error) or repr(error)).split())[:500]
 
 
-async def carry_out(peer, command):
-    id = command.pop("id", None)
-    name = command.pop("do", None)
-    if name not in ("init", "offer", "answer", "accept", "candidate", "restart", "open", "send", "stats", "close"):
-        say({"is": "error", "text": f"unknown command '{name}'", "id": id})
+async def carry_out(peer, line):
+    try:
+        command = json.loads(line)
+        name = command.pop("do")
+        if name not in COMMANDS:
+            raise ValueError
+    except (ValueError, AttributeError, TypeError, KeyError, IndexError):
+        say("error", text=f"no command that is known: {line[:80]!r}", fatal=False)
         return
-
-    if name == "send":
-        command["before"] = peer.before.get(command.get("channel"))
-
-    async def work():
-        try:
-            say({"is": "done", **(await getattr(peer, name)(**command) or {}), "id": id})
-        except Exception as error:
-            traceback.print_exc()
-            say({"is": "error", "text": f"{name}: {one_line(error)}", "id": id})
-
-    task = asyncio.ensure_future(work())
-    if name == "send":  # the network may hold it up
-        peer.before[command.get("channel")] = task
-        return
-    await task
-    if name == "close" and "channel" not in command:
-        await asyncio.sleep(LEAVE_S)
-        os._exit(0)
+    try:
+        await getattr(peer, name)(**command)
+    except Exception as error:
+        traceback.print_exc()
+        say("error", text=f"{name}: {one_line(error)}", fatal=False)
 
 
 async def main():
-    peer, reader = Peer(), asyncio.StreamReader(limit=LINE_MAX)
+    peer, reader, queue = Peer(), asyncio.StreamReader(limit=LINE_MAX), asyncio.Queue()
+
+    async def in_order():
+        while True:
+            await carry_out(peer, await queue.get())
+
+    working = asyncio.ensure_future(in_order())
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    while line := await reader.readline():
-        try:
-            command = json.loads(line)
-            if not isinstance(command, dict):
-                raise ValueError
-        except ValueError:
-            say({"is": "error", "text": f"expected a JSON object, got: {line[:60]!r}"})
-            continue
-        await carry_out(peer, command)
+    while not working.done() and (line := await reader.readline()):
+        queue.put_nowait(line)
     os._exit(0)  # at once, whatever still runs
 
 
@@ -202,5 +178,5 @@ try:
     asyncio.run(main())
 except Exception as error:
     traceback.print_exc()
-    say({"is": "error", "text": one_line(error)})
+    say("error", text=one_line(error), fatal=True)
     os._exit(1)

@@ -1,50 +1,54 @@
-// PROTOCOL.md for an adapter in node: lines in, lines out, one command after the other. An adapter calls `load` for its stack, then `serve`.
-import { createHash } from 'node:crypto';
+// The protocol for an adapter in node: lines in, lines out, one command after the other. An adapter calls `load` for its stack, then `serve`.
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 
 const LINE_MAX = 1 << 20;
-const TOLD_MAX = 1024; // bytes of a message that are told in full
-const LEAVE_MS = 200;  // for the stack's last packets, after close
 
 console.log = console.info = console.debug = console.error; // stdout is for lines alone
 
-export function say(line) {
-    process.stdout.write(JSON.stringify(line) + '\n');
+export function say(event, keys) {
+    process.stdout.write(JSON.stringify({ event, ...keys }) + '\n');
 }
 
-function one_line(error) {
+export function one_line(error) {
     return String(error?.message ?? error).replace(/\s+/g, ' ').slice(0, 500);
+}
+
+// Where ci/live-deps puts things.
+export const home = process.env.SIMRTC_LIVE_DEPS ?? fileURLToPath(new URL('../../build/live-deps', import.meta.url));
+
+export function unsupported(install, why) {
+    console.error(why);
+    say('unsupported', { install });
+    process.exit(127);
 }
 
 // What a package of npm exports, and its version; without it the adapter ends.
 export function load(name) {
-    const home = process.env.SIMRTC_LIVE_DEPS ?? fileURLToPath(new URL('../../build/live-deps', import.meta.url));
     try {
         const stack = createRequire(`${home}/npm/from.js`)(name);
         return { stack, version: JSON.parse(readFileSync(`${home}/npm/node_modules/${name}/package.json`)).version };
     } catch (error) {
-        say({ is: 'error', text: `${name} is not installed, run ci/live-deps (${one_line(error)})` });
-        process.exit(127);
+        return unsupported('ci/live-deps', error);
     }
 }
 
 // A message that the stack gave out: text or bytes.
 export function heard(channel, data) {
-    const binary = typeof data !== 'string';
-    const bytes = !binary ? Buffer.from(data) : data instanceof ArrayBuffer ? Buffer.from(data) : Buffer.from(data.buffer, data.byteOffset, data.byteLength);
-    const line = { is: 'message', channel, binary, size: bytes.length };
-    if (bytes.length > TOLD_MAX)
-        line.sha256 = createHash('sha256').update(bytes).digest('hex');
-    else if (binary)
-        line.base64 = bytes.toString('base64');
-    else
-        line.text = data;
-    say(line);
+    if (typeof data === 'string')
+        return say('message', { channel, text: data });
+    const bytes = data instanceof ArrayBuffer ? Buffer.from(data) : Buffer.from(data.buffer, data.byteOffset, data.byteLength);
+    say('message', { channel, data: bytes.toString('base64') });
 }
 
-// Carry out commands until EOF. `commands` has a function for each `do`: it gets the command and returns, or promises, the keys of the answer.
+export function fatal(error) {
+    console.error(error);
+    say('error', { text: one_line(error), fatal: true });
+    process.exit(1);
+}
+
+// Carry out commands until EOF. `commands` has a function for each `do`; one that promises is waited for.
 export function serve(commands) {
     async function carry_out(text) {
         let command;
@@ -53,18 +57,14 @@ export function serve(commands) {
         } catch {
             command = undefined;
         }
-        if (command === null || typeof command !== 'object' || Array.isArray(command))
-            return say({ is: 'error', text: `expected a JSON object, got: ${text.slice(0, 60)}` });
-        const { id, do: name } = command;
-        if (!Object.hasOwn(commands, name))
-            return say({ is: 'error', text: `unknown command '${name}'`, id });
-        const work = Promise.resolve(command).then(commands[name]).then(
-            (keys) => say({ is: 'done', ...keys, id }),
-            (error) => say({ is: 'error', text: `${name}: ${one_line(error)}`, id }));
-        if (name !== 'send') // the network may hold it up
-            await work;
-        if (name === 'close' && command.channel === undefined)
-            setTimeout(() => process.exit(0), LEAVE_MS);
+        const name = command?.do;
+        if (typeof name !== 'string' || !Object.hasOwn(commands, name))
+            return say('error', { text: `no command that is known: ${one_line(text.slice(0, 80))}`, fatal: false });
+        try {
+            await commands[name](command);
+        } catch (error) {
+            say('error', { text: `${name}: ${one_line(error)}`, fatal: false });
+        }
     }
 
     let before = Promise.resolve(), rest = '';
@@ -74,17 +74,11 @@ export function serve(commands) {
         rest = lines.pop();
         for (const line of lines)
             before = before.then(() => carry_out(line));
-        if (rest.length > LINE_MAX) {
-            say({ is: 'error', text: `a line is longer than ${LINE_MAX} bytes` });
-            process.exit(1);
-        }
+        if (rest.length > LINE_MAX)
+            fatal(`a line of more than ${LINE_MAX} bytes`);
     });
     process.stdin.on('end', () => process.exit(0));
     process.stdout.on('error', () => process.exit(1)); // nobody listens any more
-    for (const event of ['uncaughtException', 'unhandledRejection'])
-        process.on(event, (error) => {
-            console.error(error);
-            say({ is: 'error', text: one_line(error) });
-            process.exit(1);
-        });
+    process.on('uncaughtException', fatal);
+    process.on('unhandledRejection', fatal);
 }

@@ -2,18 +2,17 @@
 // node-datachannel: libdatachannel with libjuice and usrsctp, by its own interface.
 import { heard, load, say, serve } from './lines.mjs';
 
-const BUFFER_MAX = 1 << 20, GATHER_MS = 5000, BUFFER_LOOK_MS = 5;
+const BUFFER_MAX = 1 << 20, GATHER_MS = 5000, LOOK_MS = 5;
 const { stack, version } = load('node-datachannel');
-const channels = new Map(); // label to {dc, before: the sends under way}
+const channels = new Map(); // number to {dc, before: the sends under way}
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-let pc, trickle, held = null, described; // held: candidates of a description that was not said yet
+let pc, trickle, incoming = 0, held = null, described; // held: candidates of a description that was not told yet
 
-function watch(dc, incoming) {
-    const channel = dc.getLabel();
+function watch(dc, channel, label) {
     let opened = false, closed = false;
     const open = () => {
         if (!opened)
-            say({ is: 'open', channel, incoming });
+            say('open', { channel, label });
         opened = true;
     };
     channels.set(channel, { dc, before: Promise.resolve() });
@@ -24,20 +23,15 @@ function watch(dc, incoming) {
     });
     dc.onClosed(() => {
         if (!closed)
-            say({ is: 'closed', channel });
+            say('close', { channel });
         closed = true;
     });
-    dc.onError((text) => console.error(`${channel}: ${text}`));
+    dc.onError((text) => console.error(`channel ${channel}: ${text}`));
     if (dc.isOpen())
         open();
 }
 
-function create(list) {
-    for (const { label, ordered = true, ...options } of list ?? [])
-        watch(pc.createDataChannel(label, { unordered: !ordered, ...options }), false);
-}
-
-// One of ice_servers as the library wants it: turn servers taken apart, so that no character of a password needs escaping.
+// One of iceServers as the library wants it: turn servers taken apart, so that no character of a password needs escaping.
 function server({ urls, username, credential }) {
     const [, scheme, hostname, port, tcp] = urls.match(/^(stuns?|turns?):(.*?)(?::(\d+))?(?:\?transport=(?:udp|(tcp)))?$/);
     if (scheme.startsWith('stun'))
@@ -48,110 +42,94 @@ function server({ urls, username, credential }) {
 
 async function describe(type) {
     held = [];
-    const said = new Promise((resolve) => { described = resolve; });
+    const made = new Promise((resolve) => { described = resolve; });
     pc.setLocalDescription(type);
-    let { sdp } = await said;
+    let sdp = await made;
     if (!trickle) {
         for (const end = Date.now() + GATHER_MS; pc.gatheringState() !== 'complete' && Date.now() < end;)
-            await sleep(BUFFER_LOOK_MS);
+            await sleep(LOOK_MS);
         ({ sdp } = pc.localDescription());
     }
-    setTimeout(() => { // when the answer has been said
-        held.forEach(say);
-        held = null;
-    }, 0);
-    return { is: 'sdp', type, sdp };
+    say('sdp', { type, sdp });
+    held.forEach((candidate) => say('candidate', { candidate }));
+    held = null;
 }
 
-function candidate(candidate, mid) {
-    const line = { is: 'candidate', candidate: candidate.replace(/^a=/, ''), mid };
-    if (!trickle)
-        return;
-    if (held)
-        held.push(line);
-    else
-        say(line);
+function candidate(text) {
+    const candidate = text.replace(/^a=/, '');
+    if (trickle && held)
+        held.push(candidate);
+    else if (trickle)
+        say('candidate', { candidate });
 }
 
-function pattern(n, size) {
-    const bytes = Buffer.alloc(size);
-    for (let i = 0; i < size; i++)
-        bytes[i] = i < 4 ? n >>> (24 - 8 * i) : n + i;
-    return bytes;
+async function put(dc, { text, data }) {
+    const bytes = text === undefined ? Buffer.from(data, 'base64') : null;
+    while (dc.isOpen() && dc.bufferedAmount() > 0 && dc.bufferedAmount() + (bytes ?? text).length > BUFFER_MAX)
+        await sleep(LOOK_MS);
+    bytes ? dc.sendMessageBinary(bytes) : dc.sendMessage(text);
 }
 
-async function put(dc, { text, base64, count, size }) {
-    if (text !== undefined || base64 !== undefined) {
-        text !== undefined ? dc.sendMessage(text) : dc.sendMessageBinary(Buffer.from(base64, 'base64'));
-        return 1;
-    }
-    for (let n = 0; n < count; n++) {
-        while (dc.isOpen() && dc.bufferedAmount() > 0 && dc.bufferedAmount() + size > BUFFER_MAX)
-            await sleep(BUFFER_LOOK_MS);
-        dc.sendMessageBinary(pattern(n, size));
-    }
-    return count;
-}
-
-function find(label) {
-    if (!channels.has(label))
-        throw Error(`no channel '${label}'`);
-    return channels.get(label);
+function find(channel) {
+    if (!channels.has(channel))
+        throw Error(`no channel ${channel}`);
+    return channels.get(channel);
 }
 
 serve({
-    init({ name, ice_servers, policy, trickle: wanted }) {
-        trickle = wanted ?? true;
-        pc = new stack.PeerConnection(name ?? 'peer', { iceServers: (ice_servers ?? []).map(server), iceTransportPolicy: policy ?? 'all', disableAutoNegotiation: true, maxMessageSize: 262144 });
-        pc.onLocalDescription((sdp, type) => described({ sdp, type }));
+    init({ name, iceServers, iceTransportPolicy, trickle: wanted }) {
+        trickle = wanted;
+        pc = new stack.PeerConnection(name, { iceServers: iceServers.map(server), iceTransportPolicy, disableAutoNegotiation: true, maxMessageSize: 262144 });
+        pc.onLocalDescription((sdp) => described(sdp));
         pc.onLocalCandidate(candidate);
-        pc.onIceStateChange((ice) => say({ is: 'state', ice }));
-        pc.onStateChange((connection) => say({ is: 'state', connection }));
-        pc.onSignalingStateChange((signaling) => say({ is: 'state', signaling }));
+        pc.onIceStateChange((ice) => say('state', { ice }));
+        pc.onStateChange((connection) => say('state', { connection }));
+        pc.onSignalingStateChange((signaling) => say('state', { signaling }));
         pc.onGatheringStateChange((gathering) => {
-            say({ is: 'state', gathering });
+            say('state', { gathering });
             if (gathering === 'complete')
-                candidate('', '0');
+                candidate('');
         });
-        pc.onDataChannel((dc) => watch(dc, true));
-        const can = { trickle: true, restart: false, maxRetransmits: true, maxPacketLifeTime: true, unordered: true, negotiated: true, relay: true };
-        return { is: 'ready', stack: 'node-datachannel', version, can, max_message: 262144 };
+        pc.onDataChannel((dc) => watch(dc, 2 * incoming++ + 1, dc.getLabel()));
     },
-    offer({ channels }) {
-        create(channels);
-        return describe('offer');
+    start() {},
+    open({ channel, label, ordered, protocol, maxRetransmits, maxPacketLifeTime, negotiated, id }) {
+        const options = { unordered: ordered === false, protocol, maxRetransmits, maxPacketLifeTime, negotiated, id };
+        const given = Object.entries(options).filter(([, value]) => value !== undefined);
+        watch(pc.createDataChannel(label, Object.fromEntries(given)), channel);
     },
-    answer({ sdp, channels }) {
-        pc.setRemoteDescription(sdp, 'offer');
-        create(channels);
-        return describe('answer');
+    async offer({ restart }) {
+        if (restart)
+            throw Error('libdatachannel cannot restart ICE');
+        await describe('offer');
     },
-    accept: ({ sdp }) => pc.setRemoteDescription(sdp, 'answer'),
-    candidate: ({ candidate, mid }) => candidate && pc.addRemoteCandidate(candidate, mid) || undefined,
-    restart() {
-        throw Error('libdatachannel cannot restart ICE');
+    async answer({ type, sdp }) {
+        pc.setRemoteDescription(sdp, type);
+        if (type === 'offer')
+            await describe('answer');
     },
-    open: ({ channel }) => create([channel]),
+    candidate({ candidate, sdpMid }) {
+        if (candidate)
+            pc.addRemoteCandidate(candidate, sdpMid);
+    },
     send(command) {
         const channel = find(command.channel);
-        const work = channel.before.then(() => put(channel.dc, command));
-        channel.before = work.catch(() => {});
-        return work.then((sent) => ({ sent }));
+        channel.before = channel.before.then(() => put(channel.dc, command))
+            .catch((error) => say('error', { text: `send: ${error.message}`, fatal: false }));
     },
     stats() {
-        const pair = pc.getSelectedCandidatePair(), line = { is: 'stats', bytes_sent: pc.bytesSent(), bytes_received: pc.bytesReceived() };
-        const side = ({ type, address, port, transportType }) => ({ type, address, port, protocol: transportType.toLowerCase().replace(/^tcp.*/, 'tcp') });
+        const keys = { stack: 'node-datachannel', version, cannot: ['restart'], candidates: {} };
+        for (const [, type] of (pc.localDescription()?.sdp ?? '').matchAll(/^a=candidate:.* typ (\w+)/gm))
+            keys.candidates[type] = (keys.candidates[type] ?? 0) + 1;
+        const pair = pc.getSelectedCandidatePair(), side = ({ type, address, port }) => ({ type, address: `${address}:${port}` });
         if (pair)
-            Object.assign(line, { local: side(pair.local), remote: side(pair.remote) });
-        if (pc.rtt() >= 0)
-            line.rtt_ms = pc.rtt();
-        return line;
+            Object.assign(keys, { local: side(pair.local), remote: side(pair.remote) });
+        say('stats', keys);
     },
-    async close({ channel }) {
+    close({ channel }) {
         if (channel === undefined)
-            return pc?.close();
+            return pc.close();
         const { dc, before } = find(channel);
-        await before;
-        dc.close();
+        before.then(() => dc.close());
     },
 });

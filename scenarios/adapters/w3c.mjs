@@ -1,46 +1,47 @@
-// PROTOCOL.md over the W3C's RTCPeerConnection, for stacks that offer that interface. The function refers to nothing outside of itself: the
+// The protocol over the W3C's RTCPeerConnection, for stacks that offer that interface. The function refers to nothing outside of itself: the
 // adapter of a browser carries its text into the page.
 //
 //   RTCPeerConnection  the stack's class
-//   about              keys of `ready`; config: more of the configuration; waits: setLocalDescription returns only when gathering is complete;
-//                      before: gets the connection before that; send: makes of an Uint8Array what the stack sends
+//   about              of `stats`: stack, version, cannot; and what the stack has of its own:
+//     config           more of the configuration
+//     waits            setLocalDescription returns only when gathering is complete
+//     before           is given the connection before that
+//     bytes            makes of an Uint8Array what the stack sends
 //   say, heard         as in lines.mjs
 
 export function w3c_commands(RTCPeerConnection, about, say, heard) {
     const BUFFER_MAX = 1 << 20, GATHER_MS = 5000, BUFFER_LOOK_MS = 5;
-    const channels = new Map(); // label to {dc, before: the sends under way}
+    const channels = new Map(); // number to {dc, before: the sends under way}
     const told = {};
-    let pc, trickle, gathering = false, held = null; // held: candidates of a description that was not said yet
+    let pc, trickle, incoming = 0, gathering = false, held = null; // held: candidates of a description that was not told yet
 
     const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
     const loopback = /^(a=)?candidate:\S+ \d \S+ \d+ (127\.|::1 )/;
 
     function state() {
-        const now = { ice: pc.iceConnectionState, connection: pc.connectionState, gathering: pc.iceGatheringState, signaling: pc.signalingState };
+        const now = { connection: pc.connectionState, ice: pc.iceConnectionState, gathering: pc.iceGatheringState, signaling: pc.signalingState };
         const changed = Object.entries(now).filter(([key, value]) => value !== undefined && told[key] !== value);
         Object.assign(told, Object.fromEntries(changed));
         if (changed.length)
-            say({ is: 'state', ...Object.fromEntries(changed) });
+            say('state', Object.fromEntries(changed));
     }
 
     function candidate(event) {
-        const { candidate, sdpMid } = event.candidate ?? {};
+        const { candidate } = event.candidate ?? {};
         if (!trickle || !gathering || candidate === '' || loopback.test(candidate))
             return;
         gathering = candidate !== undefined; // the last one has no candidate; some stacks tell it twice
-        const line = { is: 'candidate', candidate: candidate ?? '', mid: sdpMid ?? '0' };
         if (held)
-            held.push(line);
+            held.push(candidate ?? '');
         else
-            say(line);
+            say('candidate', { candidate: candidate ?? '' });
     }
 
-    function watch(dc, incoming) {
-        const channel = dc.label;
-        let opened = false, reason;
+    function watch(dc, channel, label) {
+        let opened = false, closed = false;
         const open = () => {
             if (!opened)
-                say({ is: 'open', channel, incoming });
+                say('open', { channel, label });
             opened = true;
         };
         channels.set(channel, { dc, before: Promise.resolve() });
@@ -50,21 +51,26 @@ export function w3c_commands(RTCPeerConnection, about, say, heard) {
             open();
             heard(channel, event.data);
         };
-        dc.onerror = (event) => { reason = String(event?.error?.message ?? event?.message ?? 'error'); };
-        dc.onclose = () => say({ is: 'closed', channel, reason });
+        dc.onerror = () => {}; // it is closed, too, which is told
+        dc.onclose = () => {
+            if (!closed)
+                say('close', { channel });
+            closed = true;
+        };
         if (dc.readyState === 'open')
             open();
     }
 
-    function create(list) {
-        for (const { label, ...options } of list ?? [])
-            watch(pc.createDataChannel(label, options), false);
-    }
-
-    async function complete() {
+    async function gathered() {
         const end = Date.now() + GATHER_MS;
+        const change = () => new Promise((resolve) => {
+            pc.onicegatheringstatechange = () => {
+                state();
+                resolve();
+            };
+        });
         while (pc.iceGatheringState !== 'complete' && Date.now() < end)
-            await Promise.race([sleep(end - Date.now()), new Promise((resolve) => { pc.onicegatheringstatechange = () => { state(); resolve(); }; })]);
+            await Promise.race([sleep(end - Date.now()), change()]);
     }
 
     async function describe(description) {
@@ -73,104 +79,80 @@ export function w3c_commands(RTCPeerConnection, about, say, heard) {
         about.before?.(pc);
         const set = pc.setLocalDescription(description);
         if (about.waits && trickle)
-            set.catch((error) => say({ is: 'error', text: `setLocalDescription: ${error}` }));
+            set.catch((error) => say('error', { text: `setLocalDescription: ${error}`, fatal: false }));
         else
             await set;
         if (!trickle)
-            await complete();
+            await gathered();
         const sdp = (trickle ? description : pc.localDescription).sdp;
-        setTimeout(() => { // when the answer has been said
-            held.forEach(say);
-            held = null;
-        }, 0);
-        return { is: 'sdp', type: description.type, sdp: sdp.split('\r\n').filter((line) => !loopback.test(line)).join('\r\n') };
+        say('sdp', { type: description.type, sdp: sdp.split('\r\n').filter((line) => !loopback.test(line)).join('\r\n') });
+        held.forEach((candidate) => say('candidate', { candidate }));
+        held = null;
     }
 
-    function pattern(n, size) {
-        const bytes = new Uint8Array(size);
-        for (let i = 0; i < size; i++)
-            bytes[i] = i < 4 ? n >>> (24 - 8 * i) : n + i;
-        return bytes;
+    function find(channel) {
+        if (!channels.has(channel))
+            throw Error(`no channel ${channel}`);
+        return channels.get(channel);
     }
 
-    const bytes_for = about.send ?? ((bytes) => bytes);
-
-    async function put(dc, { text, base64, count, size }) {
-        if (text !== undefined || base64 !== undefined) {
-            dc.send(text ?? bytes_for(Uint8Array.from(atob(base64), (c) => c.charCodeAt(0))));
-            return 1;
-        }
-        for (let n = 0; n < count; n++) {
-            while (dc.bufferedAmount > 0 && dc.bufferedAmount + size > BUFFER_MAX && dc.readyState === 'open')
-                await sleep(BUFFER_LOOK_MS);
-            dc.send(bytes_for(pattern(n, size)));
-        }
-        return count;
-    }
-
-    function find(label) {
-        if (!channels.has(label))
-            throw Error(`no channel '${label}'`);
-        return channels.get(label);
+    async function put(dc, { text, data }) {
+        const bytes = text === undefined ? Uint8Array.from(atob(data), (c) => c.charCodeAt(0)) : null;
+        const size = bytes ? bytes.length : text.length;
+        while (dc.bufferedAmount > 0 && dc.bufferedAmount + size > BUFFER_MAX && dc.readyState === 'open')
+            await sleep(BUFFER_LOOK_MS);
+        dc.send(bytes ? (about.bytes ? about.bytes(bytes) : bytes) : text);
     }
 
     return {
-        init({ ice_servers, policy, trickle: wanted }) {
-            trickle = wanted ?? true;
-            pc = new RTCPeerConnection({ iceServers: ice_servers ?? [], iceTransportPolicy: policy ?? 'all', ...about.config });
+        init({ iceServers, iceTransportPolicy, trickle: wanted }) {
+            trickle = wanted;
+            pc = new RTCPeerConnection({ iceServers, iceTransportPolicy, ...about.config });
             pc.oniceconnectionstatechange = pc.onconnectionstatechange = pc.onicegatheringstatechange = pc.onsignalingstatechange = state;
             pc.onicecandidate = candidate;
-            pc.ondatachannel = (event) => watch(event.channel, true);
-            const can = { trickle: true, restart: true, maxRetransmits: true, maxPacketLifeTime: true, unordered: true, negotiated: true, relay: true };
-            return { is: 'ready', stack: about.stack, version: about.version, can: { ...can, ...about.can }, max_message: about.max_message };
+            pc.ondatachannel = ({ channel }) => watch(channel, 2 * incoming++ + 1, channel.label);
         },
-        async offer({ channels }) {
-            create(channels);
-            return describe(await pc.createOffer());
+        start() {},
+        open({ channel, label, protocol, ordered, maxRetransmits, maxPacketLifeTime, negotiated, id }) {
+            const options = { protocol, ordered, maxRetransmits, maxPacketLifeTime, negotiated, id };
+            const given = Object.entries(options).filter(([, value]) => value !== undefined);
+            watch(pc.createDataChannel(label, Object.fromEntries(given)), channel);
         },
-        async answer({ sdp, channels }) {
-            await pc.setRemoteDescription({ type: 'offer', sdp });
-            create(channels);
-            return describe(await pc.createAnswer());
+        async offer({ restart }) {
+            await describe(await pc.createOffer({ iceRestart: restart }));
         },
-        accept: ({ sdp }) => pc.setRemoteDescription({ type: 'answer', sdp }).then(() => undefined),
-        candidate: ({ candidate, mid }) => pc.addIceCandidate({ candidate, sdpMid: mid }).then(() => undefined),
-        async restart() {
-            return describe(await pc.createOffer({ iceRestart: true }));
+        async answer({ type, sdp }) {
+            await pc.setRemoteDescription({ type, sdp });
+            if (type === 'offer')
+                await describe(await pc.createAnswer());
         },
-        open: ({ channel }) => create([channel]),
+        candidate: ({ candidate, sdpMid, sdpMLineIndex }) => pc.addIceCandidate({ candidate, sdpMid, sdpMLineIndex }),
         send(command) {
             const channel = find(command.channel);
-            const work = channel.before.then(() => put(channel.dc, command));
-            channel.before = work.catch(() => {});
-            return work.then((sent) => ({ sent }));
+            channel.before = channel.before.then(() => put(channel.dc, command))
+                .catch((error) => say('error', { text: `send: ${error}`, fatal: false }));
         },
         async stats() {
-            const report = await pc.getStats(), line = { is: 'stats' };
+            const { stack, version, cannot } = about, keys = { stack, version, cannot, candidates: {} };
+            for (const [, type] of (pc.localDescription?.sdp ?? '').matchAll(/^a=candidate:.* typ (\w+)/gm))
+                keys.candidates[type] = (keys.candidates[type] ?? 0) + 1;
+            const report = await pc.getStats().catch(() => new Map());
             const all = [...report.values()];
             const side = (id) => {
                 const s = report.get(id);
-                return s && { type: s.candidateType, address: s.address ?? s.ip, port: s.port, protocol: s.relayProtocol ?? s.protocol };
+                return s && { type: s.candidateType, address: `${s.address ?? s.ip}:${s.port}` };
             };
             const chosen = all.find((s) => s.type === 'transport' && s.selectedCandidatePairId)?.selectedCandidatePairId;
             const pair = report.get(chosen) ?? all.find((s) => s.type === 'candidate-pair' && s.nominated && s.state === 'succeeded');
-            if (pair) {
-                Object.assign(line, { local: side(pair.localCandidateId), remote: side(pair.remoteCandidateId) });
-                if (pair.currentRoundTripTime !== undefined)
-                    line.rtt_ms = pair.currentRoundTripTime * 1000;
-            }
-            const data = all.filter((s) => s.type === 'data-channel');
-            for (const [key, from] of [['bytes_sent', 'bytesSent'], ['bytes_received', 'bytesReceived'], ['messages_sent', 'messagesSent'], ['messages_received', 'messagesReceived']])
-                if (data.some((s) => s[from] !== undefined))
-                    line[key] = data.reduce((sum, s) => sum + (s[from] ?? 0), 0);
-            return line;
+            if (pair)
+                Object.assign(keys, { local: side(pair.localCandidateId), remote: side(pair.remoteCandidateId) });
+            say('stats', keys);
         },
-        async close({ channel }) {
+        close({ channel }) {
             if (channel === undefined)
-                return void await pc?.close();
+                return pc.close();
             const { dc, before } = find(channel);
-            await before;
-            dc.close();
+            before.then(() => dc.close());
         },
     };
 }

@@ -12,9 +12,10 @@ function no_stun_by_default(pc) {
 }
 
 const about = {
-    stack: 'werift', version, max_message: 65536,
-    waits: true, before: no_stun_by_default,
+    stack: 'werift', version,
     config: { iceUseIpv6: false },
-    send: (bytes) => Buffer.from(bytes.buffer), // it takes no other kind of bytes
+    waits: true,
+    before: no_stun_by_default,
+    bytes: (bytes) => Buffer.from(bytes.buffer), // it takes no other kind
 };
 serve(w3c_commands(stack.RTCPeerConnection, about, say, heard));

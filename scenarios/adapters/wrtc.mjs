@@ -4,4 +4,4 @@ import { heard, load, say, serve } from './lines.mjs';
 import { w3c_commands } from './w3c.mjs';
 
 const { stack, version } = load('@roamhq/wrtc');
-serve(w3c_commands(stack.RTCPeerConnection, { stack: 'wrtc', version, max_message: 262144 }, say, heard));
+serve(w3c_commands(stack.RTCPeerConnection, { stack: 'wrtc', version }, say, heard));
