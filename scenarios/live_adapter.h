@@ -1,5 +1,4 @@
-// The bench's end of the adapter protocol (scenarios/adapters/PROTOCOL.md), as a peer like any
-// other.
+// The bench's end of the adapter protocol (scenarios/adapters/README.md), as a peer like any other.
 //
 // It is sans-IO, too: what the adapter's process wrote goes in by live_adapter_feed, what is to be
 // written to it is live_adapter_outgoing. An adapter that breaks the protocol is failed for good,
@@ -10,14 +9,12 @@
 #include "stack/peer/peer.h"
 
 // Lines of state and the like, and bytes, that one adapter may write in a run.
-#define LIVE_EVENTS_MAX 20000u
+#define LIVE_EVENTS_MAX 20000u // besides messages
 #define LIVE_BYTES_MAX ((uint64_t)1024 * 1024 * 1024)
-#define LIVE_PATIENCE (10 * TIME_S) // for an answer
+#define LIVE_PATIENCE (10 * TIME_S) // without an answer to `stats`
 
 extern const struct peer_ops peer_adapter;
 
-// The two ends of a session: a long message is told by its hash, and looked up where it was sent.
-void live_adapter_link(void *peer, void *other);
 // The protocol's first line, with all that the peer's config says. `own`: it is this stack.
 void live_adapter_init(void *peer, bool own);
 // The clock runs. This stack's own process reads the same one: `epoch` is clock_real() at time 0.
@@ -26,18 +23,15 @@ void live_adapter_start(void *peer, nanotime epoch);
 bool live_adapter_feed(void *peer, nanotime now, struct bytes bytes);
 // To the process; the caller takes from its front what was written.
 struct text *live_adapter_outgoing(void *peer);
-void live_adapter_ask(void *peer, nanotime now); // for statistics
-bool live_adapter_answered(const void *peer);    // the latest time that it was asked
-// When it got the command that it should have answered longest ago; TIME_NEVER: there is none.
-nanotime live_adapter_waiting_since(const void *peer);
-bool live_adapter_ready(const void *peer); // it has answered `init`
+// Ask for statistics; answered counts them.
+void live_adapter_ask(void *peer, nanotime now);
+unsigned live_adapter_unanswered(const void *peer, nanotime *since);
+bool live_adapter_ready(const void *peer); // it has answered once
 
 // The first reason why it can do no more; NULL: none. Unsupported: the reason is what to install.
 const char *live_adapter_failure(const void *peer, bool *unsupported);
 void live_adapter_fail(void *peer, nanotime now, bool unsupported, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
-// Its process is gone. `not_installed`: by the exit code that says so.
-void live_adapter_ended(void *peer, nanotime now, const char *how, bool not_installed);
 // It was told to close: its end is none that is wrong.
 bool live_adapter_closing(const void *peer);
 // It told all that this stack counts.

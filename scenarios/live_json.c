@@ -4,7 +4,6 @@
 
 #include <limits.h>
 #include <openssl/evp.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 void live_json_put(struct text *to, json_t *object)
@@ -55,7 +54,7 @@ void live_json_content_set(json_t *object, struct bytes content, bool text)
     }
     char *encoded = mem_alloc((content.len + 2) / 3 * 4 + 1);
     int len = EVP_EncodeBlock((unsigned char *)encoded, content.at, (int)content.len);
-    json_object_set_new(object, "base64", json_stringn(encoded, (size_t)len));
+    json_object_set_new(object, "data", json_stringn(encoded, (size_t)len));
     free(encoded);
 }
 
@@ -82,18 +81,7 @@ bool live_json_content_get(const json_t *object, struct text *to, bool *text)
         text_add(to, bytes_of(json_string_value(content), json_string_length(content)));
         return true;
     }
-    content = json_object_get(object, "base64");
+    content = json_object_get(object, "data");
     return json_is_string(content) &&
            decode(json_string_value(content), json_string_length(content), to);
-}
-
-void live_json_hash_set(json_t *object, struct bytes content)
-{
-    unsigned char hash[EVP_MAX_MD_SIZE];
-    char hex[2 * EVP_MAX_MD_SIZE + 1] = "";
-    unsigned len = 0;
-    EVP_Digest(content.at, content.len, hash, &len, EVP_sha256(), NULL);
-    for (unsigned i = 0; i < len; i++)
-        snprintf(hex + (size_t)2 * i, 3, "%02x", hash[i]);
-    json_object_set_new(object, "sha256", json_string(hex));
 }

@@ -7,7 +7,6 @@
 #include <jansson.h>
 
 #define LIVE_LINE_MAX ((size_t)1024 * 1024)
-#define LIVE_TOLD_MAX 1024 // of longer messages only the hash is told
 
 // Append the object and the end of the line; the object is freed.
 void live_json_put(struct text *to, json_t *object);
@@ -18,10 +17,8 @@ const char *live_json_text(const json_t *object, const char *name);
 // The member's whole number from 0 to `max`; false: there is none.
 bool live_json_number(const json_t *object, const char *name, uint64_t max, uint64_t *out);
 
-// The content of a message: text as `text`, bytes as `base64`. Get appends to `to`.
+// The content of a message: text as `text`, bytes as base64 `data`. Get appends to `to`.
 void live_json_content_set(json_t *object, struct bytes content, bool text);
 bool live_json_content_get(const json_t *object, struct text *to, bool *text);
-// `sha256` of a longer one, in hexadecimal.
-void live_json_hash_set(json_t *object, struct bytes content);
 
 #endif

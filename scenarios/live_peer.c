@@ -23,14 +23,11 @@
 #define READ_MAX 65536
 #define BURST_MAX 64
 #define BUFFERED_LOW ((size_t)256 * 1024)
-#define MESSAGE_MAX 262144
 #define QUEUE_MAX ((size_t)8 * 1024 * 1024) // then the bench's next words wait in the pipe
-#define LEAVE_AFTER (2 * TIME_S)            // from close, for the goodbyes
+#define HANDLES_MAX (2u * CHANNELS_MAX)
 
 struct queued {
     struct queued *next;
-    uint64_t id;   // of the command; 0: others of the same command follow
-    uint64_t sent; // what its answer says
     unsigned handle;
     bool text;
     size_t len;
@@ -43,13 +40,10 @@ struct peer_process {
     int sockets[PEER_LOCALS_MAX];
     nanotime epoch;
     bool started, ended, failed;
-    nanotime leave_at; // after close; TIME_NEVER: it was not told to
     struct text incoming, outgoing;
-    char (*labels)[CHANNEL_LABEL_MAX]; // by the stack's handle
-    unsigned labels_count, labels_max;
-    uint64_t id;       // of the command being carried out
-    bool answered;     // it was
-    uint64_t describe; // the command that waits for a description; 0: none
+    unsigned *handle_of,
+        *number_of; // the bench's number of a channel and the stack's handle, from 1
+    unsigned incoming_channels;
     struct queued *first, **last;
     size_t queued_len;
     bool changed;
@@ -64,36 +58,25 @@ static nanotime now_of(const struct peer_process *p)
     return p->started ? clock_real() - p->epoch : 0;
 }
 
-static json_t *line_of(const char *is)
+static json_t *event_of(const char *name)
 {
-    json_t *line = json_object();
-    json_object_set_new(line, "is", json_string(is));
-    return line;
+    json_t *event = json_object();
+    json_object_set_new(event, "event", json_string(name));
+    return event;
 }
 
-static void tell(struct peer_process *p, json_t *line)
+static void tell(struct peer_process *p, json_t *event)
 {
-    live_json_put(&p->outgoing, line);
+    live_json_put(&p->outgoing, event);
 }
 
-static void answer_to(struct peer_process *p, uint64_t id, json_t *line)
+static void tell_error(struct peer_process *p, bool fatal, const char *text)
 {
-    json_object_set_new(line, "id", json_integer((json_int_t)id));
-    tell(p, line);
-}
-
-// What is being carried out gets its answer.
-static void answer(struct peer_process *p, json_t *line)
-{
-    p->answered = true;
-    answer_to(p, p->id, line);
-}
-
-static json_t *error_of(const char *text)
-{
-    json_t *line = line_of("error");
-    json_object_set_new(line, "text", json_string(text));
-    return line;
+    json_t *event = event_of("error");
+    json_object_set_new(event, "text", json_string(text));
+    json_object_set_new(event, "fatal", json_boolean(fatal));
+    tell(p, event);
+    p->failed |= fatal;
 }
 
 // ----------------------------------------------------------------------------------------- sockets
@@ -157,30 +140,14 @@ static void socket_send(struct peer_process *p, const struct datagram *datagram)
 
 // ---------------------------------------------------------------------------------------- channels
 
-static void label_set(struct peer_process *p, unsigned handle, struct bytes label)
+static unsigned number_of(struct peer_process *p, unsigned handle)
 {
-    if (handle >= p->labels_max) {
-        unsigned max = p->labels_max ? p->labels_max : 8;
-        while (max <= handle)
-            max *= 2;
-        p->labels = mem_grow(p->labels, max * sizeof *p->labels);
-        memset(p->labels + p->labels_max, 0, (max - p->labels_max) * sizeof *p->labels);
-        p->labels_max = max;
+    if (!p->number_of[handle]) {
+        unsigned number = 2 * p->incoming_channels++ + 1;
+        p->number_of[handle] = number + 1;
+        p->handle_of[number] = handle + 1;
     }
-    bytes_copy_text(label, p->labels[handle], sizeof p->labels[handle]);
-    if (handle >= p->labels_count)
-        p->labels_count = handle + 1;
-}
-
-// The latest channel of the label; -1: none.
-static int handle_of(const struct peer_process *p, const json_t *command)
-{
-    const char *label = live_json_text(command, "channel");
-    for (unsigned i = p->labels_count; label && i > 0; i--) {
-        if (strcmp(p->labels[i - 1], label) == 0)
-            return (int)i - 1;
-    }
-    return -1;
+    return p->number_of[handle] - 1;
 }
 
 static void send_queued(struct peer_process *p)
@@ -192,13 +159,8 @@ static void send_queued(struct peer_process *p)
                       message->text);
         if (sent == SCTP_WOULD_BLOCK)
             return;
-        json_t *line = sent == SCTP_SENT ? line_of("done") : error_of("the message was refused");
-        if (sent == SCTP_SENT)
-            json_object_set_new(line, "sent", json_integer((json_int_t)message->sent));
-        if (message->id)
-            answer_to(p, message->id, line);
-        else
-            json_decref(line);
+        if (sent != SCTP_SENT)
+            tell_error(p, false, "a message was refused");
         p->first = message->next;
         if (!p->first)
             p->last = &p->first;
@@ -209,47 +171,38 @@ static void send_queued(struct peer_process *p)
 
 static void on_channel_open(struct peer_process *p, const struct peer_output *out)
 {
-    json_t *line = line_of("open");
-    label_set(p, out->channel, ops->channel_label(p->peer, out->channel));
-    json_object_set_new(line, "channel", json_string(p->labels[out->channel]));
-    json_object_set_new(line, "incoming", json_boolean(out->incoming));
-    tell(p, line);
+    struct bytes label = ops->channel_label(p->peer, out->channel);
+    json_t *event = event_of("open");
+    json_object_set_new(event, "channel", json_integer(number_of(p, out->channel)));
+    if (out->incoming)
+        json_object_set_new(event, "label",
+                            json_stringn(label.len ? (const char *)label.at : "", label.len));
+    tell(p, event);
     ops->set_buffered_low(p->peer, out->channel, BUFFERED_LOW);
 }
 
 static void on_message(struct peer_process *p, const struct peer_output *out)
 {
-    json_t *line = line_of("message");
-    json_object_set_new(line, "channel", json_string(p->labels[out->channel]));
-    json_object_set_new(line, "binary", json_boolean(!out->text));
-    json_object_set_new(line, "size", json_integer((json_int_t)out->bytes.len));
-    if (out->bytes.len > LIVE_TOLD_MAX)
-        live_json_hash_set(line, out->bytes);
-    else
-        live_json_content_set(line, out->bytes, out->text);
-    tell(p, line);
+    json_t *event = event_of("message");
+    json_object_set_new(event, "channel", json_integer(number_of(p, out->channel)));
+    live_json_content_set(event, out->bytes, out->text);
+    tell(p, event);
 }
 
 static void on_description(struct peer_process *p, const struct peer_output *out)
 {
-    bool sdp = out->kind == PEER_DESCRIPTION;
-    json_t *line = line_of(sdp ? "sdp" : "candidate");
+    json_t *event = event_of(out->kind == PEER_DESCRIPTION ? "sdp" : "candidate");
+    if (out->kind == PEER_DESCRIPTION)
+        json_object_set_new(event, "type", json_string(out->answer ? "answer" : "offer"));
     json_object_set_new(
-        line, sdp ? "sdp" : "candidate",
+        event, out->kind == PEER_DESCRIPTION ? "sdp" : "candidate",
         json_stringn(out->bytes.len ? (const char *)out->bytes.at : "", out->bytes.len));
-    if (!sdp) {
-        json_object_set_new(line, "mid", json_string("0"));
-        tell(p, line);
-        return;
-    }
-    json_object_set_new(line, "type", json_string(out->answer ? "answer" : "offer"));
-    answer_to(p, p->describe, line);
-    p->describe = 0;
+    tell(p, event);
 }
 
 static void on_output(struct peer_process *p, const struct peer_output *out)
 {
-    json_t *line;
+    json_t *event;
     switch (out->kind) {
     case PEER_SEND:
         socket_send(p, &out->datagram);
@@ -270,26 +223,31 @@ static void on_output(struct peer_process *p, const struct peer_output *out)
         send_queued(p);
         return;
     case PEER_CHANNEL_CLOSED:
-        line = line_of("closed");
-        json_object_set_new(line, "channel", json_string(p->labels[out->channel]));
-        tell(p, line);
+        event = event_of("close");
+        json_object_set_new(event, "channel", json_integer(number_of(p, out->channel)));
+        tell(p, event);
         break;
     }
     p->changed = true;
 }
 
-static json_t *stats_line(struct peer_process *p)
+static void tell_stats(struct peer_process *p)
 {
     struct peer_stats stats;
-    struct text keys = {0};
-    json_t *line = line_of("stats");
-    ops->stats(p->peer, &stats);
-    live_stats_encode(line, &stats);
-    ops->key_log(p->peer, &keys);
-    json_object_set_new(json_object_get(line, "simrtc"), "keys",
-                        json_stringn(keys.len ? keys.at : "", keys.len));
-    text_free(&keys);
-    return line;
+    json_t *event = event_of("stats");
+    if (p->peer) {
+        struct text keys = {0};
+        ops->stats(p->peer, &stats);
+        live_stats_encode(event, &stats);
+        ops->key_log(p->peer, &keys);
+        json_object_set_new(json_object_get(event, "simrtc"), "keys",
+                            json_stringn(keys.len ? keys.at : "", keys.len));
+        text_free(&keys);
+    }
+    json_object_set_new(event, "stack", json_string("simrtc"));
+    json_object_set_new(event, "version", json_string(SIMRTC_VERSION));
+    json_object_set_new(event, "cannot", json_array());
+    tell(p, event);
 }
 
 static void tell_changes(struct peer_process *p)
@@ -299,15 +257,15 @@ static void tell_changes(struct peer_process *p)
     ops->stats(p->peer, &stats);
     if (stats.state != p->told.state || stats.ice_state != p->told.ice_state ||
         stats.gathering != p->told.gathering || stats.signaling != p->told.signaling) {
-        json_t *line = line_of("state");
-        json_object_set_new(line, "connection", json_string(peer_state_name(stats.state)));
-        json_object_set_new(line, "ice", json_string(ice_state_name(stats.ice_state)));
-        json_object_set_new(line, "gathering", json_string(peer_gathering_name(stats.gathering)));
-        json_object_set_new(line, "signaling", json_string(peer_signaling_name(stats.signaling)));
-        tell(p, line);
+        json_t *event = event_of("state");
+        json_object_set_new(event, "connection", json_string(peer_state_name(stats.state)));
+        json_object_set_new(event, "ice", json_string(ice_state_name(stats.ice_state)));
+        json_object_set_new(event, "gathering", json_string(peer_gathering_name(stats.gathering)));
+        json_object_set_new(event, "signaling", json_string(peer_signaling_name(stats.signaling)));
+        tell(p, event);
     }
     p->told = stats;
-    tell(p, stats_line(p)); // unasked: times and counts go with the states
+    tell_stats(p);
 }
 
 static void pump(struct peer_process *p)
@@ -343,7 +301,7 @@ static void read_own(struct peer_process *p, const json_t *own)
     }
     c->rng = rng_seed(1, "peer");
     if (!own && getrandom(c->rng.s, sizeof c->rng.s, 0) < 0) // tidy: others must not foresee it
-        tell(p, error_of("no random bytes from the system"));
+        tell_error(p, false, "no random bytes from the system");
     json_array_foreach(json_object_get(own, "stream"), i, value)
     {
         const char *text = json_string_value(value);
@@ -387,34 +345,15 @@ static bool read_server(const json_t *from, struct peer_server *to)
     return addr_parse(addr, &to->addr) && (to->kind == PEER_STUN || (to->username && to->password));
 }
 
-static void open_sockets(struct peer_process *p)
-{
-    if (p->config.locals_count == 0)
-        find_locals(p);
-    for (unsigned i = 0; i < p->config.locals_count && !p->failed; i++)
-        p->failed = !socket_open(p, i);
-}
-
-static json_t *abilities(void)
-{
-    static const char *const names[] = {
-        "trickle",   "restart",    "maxRetransmits", "maxPacketLifeTime",
-        "unordered", "negotiated", "relay"};
-    json_t *can = json_object();
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        json_object_set_new(can, names[i], json_true());
-    return can;
-}
-
 static void do_init(struct peer_process *p, const json_t *command)
 {
-    const json_t *servers = json_object_get(command, "ice_servers"), *server;
-    const char *policy = live_json_text(command, "policy");
+    const json_t *servers = json_object_get(command, "iceServers"), *server;
+    const char *policy = live_json_text(command, "iceTransportPolicy");
     struct peer_config *c = &p->config;
     size_t i;
     struct err err = {0};
     if (p->peer || !libenv_check(&err) || !dtls_library_init(&err)) {
-        answer(p, error_of(p->peer ? "a second init" : err.text));
+        tell_error(p, true, p->peer ? "a second init" : err.text);
         return;
     }
     c->name = live_json_text(command, "name");
@@ -428,10 +367,13 @@ static void do_init(struct peer_process *p, const json_t *command)
             read_server(server, &c->servers[c->servers_count]))
             c->servers_count++;
     }
-    open_sockets(p);
-    if (p->failed) {
-        answer(p, error_of("cannot open a socket at its address"));
-        return;
+    if (c->locals_count == 0)
+        find_locals(p);
+    for (unsigned j = 0; j < c->locals_count; j++) {
+        if (!socket_open(p, j)) {
+            tell_error(p, true, "cannot open a socket at its address");
+            return;
+        }
     }
     p->log.live_fd = STDERR_FILENO;
     c->trace = trace_of(&p->log, c->name);
@@ -439,161 +381,99 @@ static void do_init(struct peer_process *p, const json_t *command)
     if (!c->ice_only)
         sctp_library_start(0);
     p->peer = ops->create(c);
-    json_t *ready = line_of("ready");
-    json_object_set_new(ready, "stack", json_string("simrtc"));
-    json_object_set_new(ready, "version", json_string(SIMRTC_VERSION));
-    json_object_set_new(ready, "can", abilities());
-    json_object_set_new(ready, "max_message", json_integer(MESSAGE_MAX));
-    answer(p, ready);
 }
 
-// The first description begins the time, unless the bench says when that was.
-static void start(struct peer_process *p, const json_t *command)
+// The first description begins the time for a bench that does not say when.
+static void do_start(struct peer_process *p, const json_t *command)
 {
     uint64_t epoch = 0;
     if (p->started)
         return;
     p->epoch = clock_real();
-    if (live_json_number(command, "epoch", INT64_MAX, &epoch) && epoch)
+    if (live_json_number(command, "epoch", INT64_MAX, &epoch))
         p->epoch = (nanotime)epoch;
     p->started = true;
 }
 
-static bool open_channel(struct peer_process *p, const json_t *from)
+static void do_open(struct peer_process *p, const json_t *command)
 {
-    const char *label = live_json_text(from, "label"), *protocol = live_json_text(from, "protocol");
-    uint64_t limit, id;
+    const char *label = live_json_text(command, "label"), *protocol;
+    protocol = live_json_text(command, "protocol");
+    uint64_t number, limit, id;
     struct channel_config config = {.label = bytes_text(label ? label : ""),
                                     .protocol = bytes_text(protocol ? protocol : ""),
                                     .priority = 256,
                                     .id = CHANNEL_ID_AUTO};
-    config.delivery.unordered = json_is_false(json_object_get(from, "ordered"));
-    config.negotiated = json_is_true(json_object_get(from, "negotiated"));
-    if (live_json_number(from, "maxRetransmits", 65535, &limit)) {
+    if (!live_json_number(command, "channel", HANDLES_MAX - 1, &number))
+        return;
+    config.delivery.unordered = json_is_false(json_object_get(command, "ordered"));
+    config.negotiated = json_is_true(json_object_get(command, "negotiated"));
+    if (live_json_number(command, "maxRetransmits", 65535, &limit)) {
         config.delivery.reliability = SCTP_MAX_RETRANSMITS;
         config.delivery.limit = (uint32_t)limit;
-    } else if (live_json_number(from, "maxPacketLifeTime", 65535, &limit)) {
+    } else if (live_json_number(command, "maxPacketLifeTime", 65535, &limit)) {
         config.delivery.reliability = SCTP_MAX_LIFETIME;
         config.delivery.limit = (uint32_t)limit;
     }
-    if (live_json_number(from, "id", CHANNELS_MAX, &id))
+    if (live_json_number(command, "priority", 65535, &limit))
+        config.priority = (uint16_t)limit;
+    if (live_json_number(command, "id", CHANNELS_MAX, &id))
         config.id = (uint16_t)id;
     int handle = ops->channel_open(p->peer, now_of(p), &config);
-    if (handle >= 0)
-        label_set(p, (unsigned)handle, config.label);
-    return handle >= 0;
-}
-
-static bool open_channels(struct peer_process *p, const json_t *command)
-{
-    const json_t *channel;
-    size_t i;
-    bool opened = true;
-    json_array_foreach(json_object_get(command, "channels"), i, channel)
-    {
-        opened = open_channel(p, channel) && opened;
+    if (handle < 0) {
+        tell_error(p, false, "the channel was refused");
+        return;
     }
-    if (!opened)
-        answer(p, error_of("a channel was refused"));
-    return opened;
-}
-
-static void do_open(struct peer_process *p, const json_t *command)
-{
-    if (!open_channel(p, json_object_get(command, "channel")))
-        answer(p, error_of("the channel was refused"));
+    p->number_of[handle] = (unsigned)number + 1;
+    p->handle_of[number] = (unsigned)handle + 1;
 }
 
 static void do_offer(struct peer_process *p, const json_t *command)
 {
-    start(p, command);
-    if (!open_channels(p, command))
-        return;
-    p->describe = p->id;
-    p->answered = true; // by the description
-    ops->describe(p->peer, now_of(p), strcmp(live_json_text(command, "do"), "restart") == 0);
+    do_start(p, command);
+    ops->describe(p->peer, now_of(p), json_is_true(json_object_get(command, "restart")));
 }
 
-static bool take_description(struct peer_process *p, const json_t *command, bool is_answer)
+static void refused(struct peer_process *p)
 {
-    const char *sdp = live_json_text(command, "sdp");
     struct peer_stats stats;
-    if (ops->accept(p->peer, now_of(p), bytes_text(sdp ? sdp : ""), is_answer))
-        return true;
     ops->stats(p->peer, &stats);
-    answer(p, error_of(stats.error[0] ? stats.error : "refused"));
+    tell_error(p, false, stats.error[0] ? stats.error : "refused");
     p->changed = true;
-    return false;
 }
 
 static void do_answer(struct peer_process *p, const json_t *command)
 {
-    start(p, command);
-    if (!open_channels(p, command) || !take_description(p, command, false))
-        return;
-    p->describe = p->id;
-    p->answered = true;
-}
-
-static void do_accept(struct peer_process *p, const json_t *command)
-{
-    take_description(p, command, true);
+    const char *sdp = live_json_text(command, "sdp"), *type = live_json_text(command, "type");
+    do_start(p, command);
+    if (!ops->accept(p->peer, now_of(p), bytes_text(sdp ? sdp : ""),
+                     type && strcmp(type, "answer") == 0))
+        refused(p);
 }
 
 static void do_candidate(struct peer_process *p, const json_t *command)
 {
     const char *text = live_json_text(command, "candidate");
-    if (!text || !ops->add_candidate(p->peer, now_of(p), bytes_text(text)))
-        answer(p, error_of("the candidate was refused"));
-}
-
-static struct queued *queue(struct peer_process *p, unsigned handle, size_t len)
-{
-    struct queued *message = mem_alloc(sizeof *message + len);
-    *message = (struct queued){.handle = handle, .len = len};
-    *p->last = message;
-    p->last = &message->next;
-    p->queued_len += len;
-    return message;
-}
-
-// `count` messages of a pattern; the last one's `done` is the answer.
-static void queue_many(struct peer_process *p, unsigned handle, uint64_t count, size_t size)
-{
-    uint8_t number[4];
-    for (uint64_t n = 0; n < count; n++) {
-        struct queued *message = queue(p, handle, size);
-        put_u32(number, (uint32_t)n);
-        for (size_t i = 0; i < size; i++)
-            message->bytes[i] = i < sizeof number ? number[i] : (uint8_t)(n + i);
-        message->id = n + 1 == count ? p->id : 0;
-        message->sent = count;
-    }
+    if (text && !ops->add_candidate(p->peer, now_of(p), bytes_text(text)))
+        refused(p);
 }
 
 static void do_send(struct peer_process *p, const json_t *command)
 {
+    uint64_t number;
     struct text content = {0};
     bool text;
-    uint64_t count, size;
-    int handle = handle_of(p, command);
-    bool many = live_json_number(command, "count", QUEUE_MAX, &count) &&
-                live_json_number(command, "size", MESSAGE_MAX, &size) && count > 0;
-    if (handle >= 0 && many) {
-        p->answered = true;
-        queue_many(p, (unsigned)handle, count, size);
-        send_queued(p);
-    } else if (handle >= 0 && live_json_content_get(command, &content, &text)) {
-        struct queued *message = queue(p, (unsigned)handle, content.len);
-        message->id = p->id;
-        message->text = text;
-        message->sent = 1;
+    if (live_json_number(command, "channel", HANDLES_MAX - 1, &number) && p->handle_of[number] &&
+        live_json_content_get(command, &content, &text)) {
+        struct queued *message = mem_alloc(sizeof *message + content.len);
+        *message =
+            (struct queued){.handle = p->handle_of[number] - 1, .text = text, .len = content.len};
         if (content.len)
             memcpy(message->bytes, content.at, content.len);
-        p->answered = true; // when the stack has taken it
+        *p->last = message;
+        p->last = &message->next;
+        p->queued_len += content.len;
         send_queued(p);
-    } else {
-        answer(p, error_of("no such channel, or nothing to send"));
     }
     text_free(&content);
 }
@@ -601,51 +481,43 @@ static void do_send(struct peer_process *p, const json_t *command)
 static void do_stats(struct peer_process *p, const json_t *command)
 {
     (void)command;
-    answer(p, stats_line(p));
+    tell_stats(p);
 }
 
 static void do_close(struct peer_process *p, const json_t *command)
 {
-    int handle = handle_of(p, command);
-    if (!json_object_get(command, "channel")) {
+    uint64_t number;
+    if (!json_object_get(command, "channel"))
         ops->close(p->peer, now_of(p));
-        p->leave_at = time_add(clock_real(), LEAVE_AFTER);
-    } else if (handle >= 0) {
-        ops->channel_close(p->peer, now_of(p), (unsigned)handle);
-    } else {
-        answer(p, error_of("no such channel"));
-    }
+    else if (live_json_number(command, "channel", HANDLES_MAX - 1, &number) && p->handle_of[number])
+        ops->channel_close(p->peer, now_of(p), p->handle_of[number] - 1);
 }
 
 static const struct {
     const char *name;
+    bool before_init;
     void (*run)(struct peer_process *p, const json_t *command);
 } commands[] = {
-    {"init", do_init},     {"offer", do_offer}, {"answer", do_answer}, {"accept", do_accept},
-    {"restart", do_offer}, {"open", do_open},   {"send", do_send},     {"candidate", do_candidate},
-    {"stats", do_stats},   {"close", do_close},
+    {"init", true, do_init},    {"start", false, do_start},   {"open", false, do_open},
+    {"offer", false, do_offer}, {"answer", false, do_answer}, {"candidate", false, do_candidate},
+    {"send", false, do_send},   {"stats", true, do_stats},    {"close", false, do_close},
 };
 
 static void run_line(struct peer_process *p, struct bytes line)
 {
     json_t *command = live_json_line(line);
     const char *name = live_json_text(command, "do");
-    p->answered = false;
-    p->id = 0;
-    bool has_id = live_json_number(command, "id", INT64_MAX, &p->id), known = false;
-    for (size_t i = 0; name && i < sizeof commands / sizeof commands[0] && !known; i++) {
-        known = strcmp(name, commands[i].name) == 0;
-        if (known && (p->peer || i == 0))
+    for (size_t i = 0; name && i < sizeof commands / sizeof commands[0]; i++) {
+        if (strcmp(name, commands[i].name) != 0)
+            continue;
+        if (p->peer || commands[i].before_init)
             commands[i].run(p, command);
-        else if (known)
-            answer(p, error_of("a command before init"));
+        else
+            tell_error(p, false, "a command before init");
+        json_decref(command);
+        return;
     }
-    if (!known && has_id)
-        answer(p, error_of("no command that is known"));
-    else if (!known)
-        tell(p, error_of("no JSON object, or none with a command"));
-    else if (!p->answered)
-        answer(p, line_of("done"));
+    tell_error(p, false, "no command that is known");
     json_decref(command);
 }
 
@@ -711,8 +583,6 @@ static bool wait_once(struct peer_process *p)
     for (unsigned i = 0; i < sockets; i++)
         fds[2 + i] = (struct pollfd){.fd = p->sockets[i], .events = POLLIN};
     nanotime deadline = p->started ? ops->deadline(p->peer) : TIME_NEVER;
-    if (p->leave_at != TIME_NEVER)
-        deadline = time_min(deadline, now_of(p) + time_max(p->leave_at - clock_real(), 0));
     nanotime span = deadline == TIME_NEVER ? TIME_S : time_max(deadline - now_of(p), 0);
     struct timespec wait = {.tv_sec = span / TIME_S, .tv_nsec = span % TIME_S};
     if (ppoll(fds, 2 + sockets, deadline == TIME_NEVER ? NULL : &wait, NULL) < 0)
@@ -731,12 +601,13 @@ static bool wait_once(struct peer_process *p)
 
 int live_peer_main(void)
 {
-    struct peer_process p = {.told = live_stats_none(), .leave_at = TIME_NEVER};
+    struct peer_process p = {.told = live_stats_none()};
     p.last = &p.first;
+    p.handle_of = mem_zero(HANDLES_MAX, sizeof *p.handle_of);
+    p.number_of = mem_zero(HANDLES_MAX, sizeof *p.number_of);
     fcntl(STDIN_FILENO, F_SETFL, fcntl(STDIN_FILENO, F_GETFL) | O_NONBLOCK);
     fcntl(STDOUT_FILENO, F_SETFL, fcntl(STDOUT_FILENO, F_GETFL) | O_NONBLOCK);
-    while (!p.ended && !(p.failed && p.outgoing.len == 0) && clock_real() < p.leave_at &&
-           wait_once(&p))
+    while (!p.ended && !(p.failed && p.outgoing.len == 0) && wait_once(&p))
         continue;
     if (p.peer)
         ops->destroy(p.peer);
@@ -745,7 +616,8 @@ int live_peer_main(void)
         free(p.first);
         p.first = next;
     }
-    free(p.labels);
+    free(p.handle_of);
+    free(p.number_of);
     text_free(&p.incoming);
     text_free(&p.outgoing);
     text_free(&p.log.text);

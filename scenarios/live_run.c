@@ -156,6 +156,16 @@ static void log_bytes(struct run *run, struct program *p, struct bytes bytes)
     memmove(p->line.at, p->line.at + done, p->line.len + 1);
 }
 
+static void read_err(struct run *run, struct program *p)
+{
+    uint8_t room[READ_MAX];
+    ssize_t got = read(p->process.err, room, sizeof room);
+    if (got > 0)
+        log_bytes(run, p, bytes_of(room, (size_t)got));
+    else if (got == 0)
+        live_net_unwatch(run->live->net, p->process.err);
+}
+
 static const char *ending(struct run *run, int status)
 {
     if (WIFSIGNALED(status))
@@ -165,6 +175,7 @@ static const char *ending(struct run *run, int status)
 
 static void program_gone(struct run *run, struct program *p)
 {
+    read_err(run, p); // its last words
     live_net_unwatch(run->live->net, p->process.out);
     live_net_unwatch(run->live->net, p->process.err);
     if (p->writing)
@@ -172,10 +183,10 @@ static void program_gone(struct run *run, struct program *p)
     p->writing = false;
     int status = live_process_end(&p->process);
     const char *how = ending(run, status);
-    if (p->peer)
-        live_adapter_ended(p->peer->peer, run_now(run), how,
-                           WIFEXITED(status) && WEXITSTATUS(status) == EXIT_NOT_INSTALLED);
-    else
+    bool missing = WIFEXITED(status) && WEXITSTATUS(status) == EXIT_NOT_INSTALLED;
+    if (p->peer && !live_adapter_closing(p->peer->peer))
+        live_adapter_fail(p->peer->peer, run_now(run), missing, "%s before the run was over", how);
+    if (!p->peer)
         give_up(run, VERDICT_FAILED,
                 arena_printf(&run->arena, "%s: its program is gone: %s", p->name, how));
 }
@@ -192,16 +203,6 @@ static void read_out(struct run *run, struct program *p)
         live_adapter_feed(p->peer->peer, live_net_now(run->live->net), bytes_of(room, (size_t)got));
     else
         log_bytes(run, p, bytes_of(room, (size_t)got));
-}
-
-static void read_err(struct run *run, struct program *p)
-{
-    uint8_t room[READ_MAX];
-    ssize_t got = read(p->process.err, room, sizeof room);
-    if (got > 0)
-        log_bytes(run, p, bytes_of(room, (size_t)got));
-    else if (got == 0)
-        live_net_unwatch(run->live->net, p->process.err);
 }
 
 static void write_in(struct run *run, struct program *p)
@@ -365,9 +366,6 @@ bool live_run_open(struct run *run)
         if (!peer_start(run, &live->programs[i]))
             return false;
     }
-    for (unsigned i = 0; i < scenario->sessions_count; i++)
-        live_adapter_link(run->peers[scenario->sessions[i].offerer].peer,
-                          run->peers[scenario->sessions[i].answerer].peer);
     if (!wait_ready(run))
         return false;
     live_net_start(live->net);
@@ -382,9 +380,11 @@ static void check_patience(struct run *run)
 {
     for (unsigned i = 0; i < run->scenario->peers_count; i++) {
         void *peer = run->peers[i].peer;
-        nanotime since = live_adapter_waiting_since(peer);
-        if (live_net_now(run->live->net) >= time_add(since, LIVE_PATIENCE))
-            live_adapter_fail(peer, run_now(run), false, "it hangs: no answer in 10 s");
+        nanotime since;
+        if (live_adapter_unanswered(peer, &since) == 0 || live_adapter_closing(peer) ||
+            live_net_now(run->live->net) < time_add(since, LIVE_PATIENCE))
+            continue;
+        live_adapter_fail(peer, run_now(run), false, "it hangs: no answer to `stats` in 10 s");
     }
 }
 
@@ -418,9 +418,10 @@ bool live_run_next(struct run *run, struct world_event *event)
 
 static bool all_answered(const struct run *run)
 {
+    nanotime since;
     for (unsigned i = 0; i < run->scenario->peers_count; i++) {
         const void *peer = run->peers[i].peer;
-        if (!live_adapter_closing(peer) && !live_adapter_answered(peer))
+        if (!live_adapter_closing(peer) && live_adapter_unanswered(peer, &since) > 0)
             return false;
     }
     return true;

@@ -13,6 +13,7 @@ static const struct {
 } commands[] = {
     {"run", cli_run, "run scenario files and folders"},
     {"live", cli_live, "run them in real time, with programs as peers"},
+    {"adapter-check", cli_adapter_check, "does a program speak the adapters' protocol?"},
     {"adapter-check", cli_adapter_check, "does a program speak the adapter protocol?"},
     {"explain", cli_explain, "print the world that a scenario file describes"},
     {"coverage", cli_coverage, "which requirements of the RFCs have scenarios"},
@@ -71,5 +72,7 @@ int main(int argc, char **argv)
         argv[1] = argv[0];
         return commands[i].run(argc - 1, argv + 1);
     }
+    if (strcmp(word, "peer") == 0) // no command for people: live runs start it
+        return cli_peer(argc - 1, argv + 1);
     return unknown(word);
 }
