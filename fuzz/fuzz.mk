@@ -31,6 +31,7 @@ $(addprefix fuzz-,$(FUZZ_NAMES)): fuzz-%:
 	+@$(FUZZ_MAKE) $(FUZZ_BUILD)/fuzz/$*
 	@ci/fuzz $(FUZZ_BUILD) $* $(SECONDS) $(JOBS)
 
+REGRESS_BUILD ?= build-asan
 fuzz-regress:
-	@$(MAKE) --no-print-directory -s VARIANT=asan FUZZ_NAMES="$(FUZZ_NAMES)" fuzz-programs
-	@ci/fuzz-regress build-asan
+	@$(MAKE) --no-print-directory -s VARIANT=asan BUILD=$(REGRESS_BUILD) fuzz-programs
+	@ci/fuzz-regress $(REGRESS_BUILD)

@@ -182,7 +182,7 @@ static void inject(struct bench *b)
         write_u32(&w, 0x2112a442);
     } else if (first >= 20 && first < 64 && how & 64) {
         write_u16(&w, 0xfefd);
-        write_u16(&w, how >> 7);
+        write_u16(&w, (uint16_t)(how >> 7));
         write_u16(&w, 0);
         write_u32(&w, read_u16(&b->r));
         write_u16(&w, (uint16_t)body.len);

@@ -12,6 +12,7 @@
 static const char *const dependences[] = {"endpoint-independent", "address-dependent",
                                           "address-and-port-dependent"};
 
+// Pools are paired: where an address is drawn for each mapping, chance decides who gets through.
 static void put_nat(struct text *to, struct reader *r)
 {
     static const char *const ports[] = {"preserve", "sequential", "random"};
@@ -23,8 +24,6 @@ static void put_nat(struct text *to, struct reader *r)
     text_printf(to, ", ports: %s, hairpin: %s", ports[more % 3], hairpins[more / 3 % 3]);
     if (which & 64)
         text_put(to, ", port-parity: false");
-    if (which & 128)
-        text_put(to, ", pooling: arbitrary");
     text_put(to, "}");
 }
 
@@ -55,7 +54,7 @@ static void put_network(struct text *to, struct reader *r, unsigned shape)
         text_printf(to, "    %s:\n", names[i]);
         if (carriers > 0 && kind & 1)
             text_printf(to, "      behind: cgn%u\n", i % carriers);
-        else if (kind & 2)
+        else if (kind & 2 && kind < 240)
             text_printf(to, "      external: [198.18.%u.1, 198.18.%u.2]\n", 7 + i, 7 + i);
         text_put(to, "      gateway: {nat: ");
         if (kind >= 240)
@@ -72,7 +71,7 @@ static void put_peers(struct text *to, struct reader *r)
     static const char *const servers[] = {"[]", "[stun]", "[stun, turn]", "[turn]"};
     static const char *const places[2][8] = {
         {"home", "home", "home", "home", "home", "home", "wan", "office"},
-        {"office", "office", "office", "office", "office", "home", "wan", "[office, home]"}};
+        {"office", "office", "office", "office", "office", "home", "wan", "office"}};
     text_put(to, "servers: {stun: {at: wan}, turn: {at: wan}}\npeers:\n");
     for (unsigned i = 0; i < 2; i++) {
         unsigned which = read_u8(r);
@@ -87,12 +86,14 @@ static void put_peers(struct text *to, struct reader *r)
 static void put_scenario(struct text *to, struct reader *r)
 {
     unsigned shape = read_u8(r);
-    text_printf(to, "name: any\nseed: %u\nlimit: 60s\n", 1 + read_u8(r));
+    text_printf(to, "name: any\nseed: %u\nlimit: 150s\n", 1 + read_u8(r));
     put_network(to, r, shape);
     put_peers(to, r);
-    text_printf(to, "session: {offerer: %s, ice-only: true, trickle: %s}\n",
-                shape & 16 ? "bob" : "alice", shape & 32 ? "false" : "true");
-    text_put(to, "expect:\n  - as computed within 50s\n");
+    // Trickled, a relay that comes late is paired with what checks have shown by then, and time
+    // decides what there is to find: the oracle has none.
+    text_printf(to, "session: {offerer: %s, ice-only: true, trickle: false}\n",
+                shape & 16 ? "bob" : "alice");
+    text_put(to, "expect:\n  - as computed within 140s\n");
 }
 
 static void check_passed(struct run *run, const char *file)
