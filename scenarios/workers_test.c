@@ -364,6 +364,10 @@ static void test_workers_message_and_more_costs_one_task(void **state)
 static void test_workers_leave_signals_to_the_pool(void **state)
 {
     (void)state;
+    struct rlimit core;
+    getrlimit(RLIMIT_CORE, &core);
+    core.rlim_cur = core.rlim_max; // else there is nothing for a worker to give up
+    setrlimit(RLIMIT_CORE, &core);
     struct fake fake = {.tasks = ".i."};
     struct err err = {0};
     assert_int_equal(fake_go(&fake, 1, &err), WORKERS_ALL_DONE);
