@@ -18,9 +18,10 @@
 #include "base/rng.h"
 
 #include <assert.h>
-#include <sanitizer/allocator_interface.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+size_t __sanitizer_get_current_allocated_bytes(void); // gcc 12 has no sanitizer/*.h
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned seed);

@@ -4,6 +4,7 @@
 //
 // A line for each file that did not pass; the last line is "N passed, N failed". The files run in a
 // child, one after another, and in a new child after one that failed. A leak is a failure.
+#define _DEFAULT_SOURCE // MAP_ANONYMOUS
 #include "fuzz/fuzz.h"
 
 #include <dirent.h>
@@ -15,7 +16,7 @@
 #define FILES_MAX 4096
 #define LEAK_EXIT 23
 
-int __lsan_do_recoverable_leak_check(void); // sanitizer/lsan_interface.h
+int __lsan_do_recoverable_leak_check(void);
 
 // For harnesses with a mutator of their own, which nothing calls here.
 size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max)

@@ -154,7 +154,7 @@ static void forge(struct bench *b, struct reader *r)
     uint8_t buffer[STUN_MESSAGE_MAX], id[STUN_ID_LEN];
     unsigned how = read_u8(r), code = read_u8(r);
     memcpy(id, b->last_id, sizeof id);
-    id[0] ^= how >> 7; // or not the request's
+    id[0] = (uint8_t)(id[0] ^ how >> 7); // or not the request's
     bool success = how & 1, is_signed = how & 2;
     struct stun_writer s =
         stun_begin(buffer, sizeof buffer, success ? STUN_SUCCESS : STUN_ERROR, b->last_method, id);
