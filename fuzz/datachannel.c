@@ -86,7 +86,8 @@ static void drain(struct bench *b)
     struct channels_output out;
     unsigned outputs = 0;
     while (channels_poll(b->channels, b->now, &out)) {
-        assert(++outputs < 10000);
+        outputs++;
+        assert(outputs < 10000);
         take(b, &out);
     }
     struct sctp_output raw;

@@ -95,7 +95,8 @@ static void drain(struct bench *b)
         struct dtls_output out;
         unsigned outputs = 0;
         while (dtls_poll(end->dtls, b->now, &out)) {
-            assert(++outputs < 1000);
+            outputs++;
+            assert(outputs < 1000);
             if (out.kind == DTLS_SEND)
                 send(b, i, out.bytes);
             if (out.kind == DTLS_DATA)

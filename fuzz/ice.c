@@ -102,7 +102,8 @@ static void drain(struct bench *b)
         struct ice_output out;
         unsigned outputs = 0;
         while (ice_agent_poll(s->agent, b->now, &out)) {
-            assert(++outputs < 1000);
+            outputs++;
+            assert(outputs < 1000);
             if (out.kind != ICE_SEND)
                 continue;
             assert(side_with(b, &out.send.from) == i); // from a socket of its own

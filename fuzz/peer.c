@@ -99,7 +99,8 @@ static void pump(struct bench *b)
         struct peer_output out;
         unsigned outputs = 0;
         while (peer_simrtc.poll(end->peer, b->now, &out)) {
-            assert(++outputs < 100000);
+            outputs++;
+            assert(outputs < 100000);
             void *other = b->ends[1 - i].peer;
             if (out.kind == PEER_SEND)
                 send(b, i, &out.datagram);

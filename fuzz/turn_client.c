@@ -65,7 +65,8 @@ static void poll_client(struct bench *b)
     struct turn_output out;
     unsigned outputs = 0;
     while (turn_client_poll(b->client, b->now, &out)) {
-        assert(++outputs <= OUTPUTS_MAX);
+        outputs++;
+        assert(outputs <= OUTPUTS_MAX);
         if (out.kind == TURN_DATA)
             see_data(b, &out.datagram);
         if (out.kind == TURN_STATE_CHANGED)

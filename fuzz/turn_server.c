@@ -220,7 +220,8 @@ static void poll(struct bench *b)
     struct turn_server_output out;
     unsigned outputs = 0;
     while (turn_server_poll(b->server, b->now, &out)) {
-        assert(++outputs <= OUTPUTS_MAX);
+        outputs++;
+        assert(outputs <= OUTPUTS_MAX);
         take(b, &out);
     }
     b->is_asking = false;

@@ -2,7 +2,6 @@
 // servers or without, and it is run. The oracle, which knows the RFCs and not the simulator, must
 // agree with what happened, and no invariant may break.
 #include "fuzz/fuzz.h"
-#include "reports/result.h"
 #include "scenarios/run.h"
 
 // libFuzzer: -max_len=64
