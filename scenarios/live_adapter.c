@@ -222,6 +222,9 @@ static bool on_state(struct adapter *a, nanotime now, const json_t *event)
         a->stats.signaling = (enum peer_signaling)v;
     if (a->stats.state == PEER_DISCONNECTED && before != PEER_DISCONNECTED)
         a->stats.disconnected_at = now;
+    trace(&a->trace, now, "says connection %s, ice %s, gathering %s, signaling %s",
+          connection_states[a->stats.state], ice_states[a->stats.ice_state],
+          gathering_states[a->stats.gathering], signaling_states[a->stats.signaling]);
     derive(a, now);
     if (a->asked == a->answered && !a->own && a->started && !a->closing)
         live_adapter_ask(a, now);

@@ -114,8 +114,8 @@ static bool coturn_start(struct run *run, struct program *p, const struct scenar
         arena_printf(arena, "%s:%s", s->user, s->password), "--lt-cred-mech", "--no-tls",
         "--no-dtls", "--no-cli", "--log-file", "stdout", "--simple-log", "--pidfile",
         LIVE_HOME "/turnserver.pid", "--userdb", LIVE_HOME "/turndb", "--max-allocate-lifetime",
-        arena_printf(arena, "%u", s->lifetime_max_s), "--stale-nonce",
-        arena_printf(arena, "%u", s->nonce_lifetime_s)};
+        arena_printf(arena, "%u", s->lifetime_max_s),
+        arena_printf(arena, "--stale-nonce=%u", s->nonce_lifetime_s)};
     unsigned count = 0;
     while (argv[count])
         count++;
@@ -134,7 +134,7 @@ static void log_line(struct run *run, struct program *p, const char *line, size_
     p->stderr_len += len;
     if (p->stderr_len < STDERR_MAX)
         trace(&p->trace, run_now(run), "%.*s", (int)len, line);
-    if (!p->peer && strstr(line, "listener opened on"))
+    if (!p->peer && strstr(line, "SQLite DB connection success"))
         p->up = true;
 }
 
@@ -502,6 +502,7 @@ void live_run_result(struct run *run, struct arena *arena, struct result *out)
     if (live->stopped) {
         out->verdict = live->verdict;
         out->why = live->why;
+        out->expectations_count = 0; // nobody was there to meet them
         out->cause = (struct result_cause){.at = TIME_NEVER};
     } else if (late.p99 > run->options.real->allowance) {
         char p99[TIME_TEXT_MAX], allowed[TIME_TEXT_MAX];

@@ -67,11 +67,12 @@ static bool session_holds(struct run *run, const struct scenario_session *sessio
         return a->ice_state == ICE_FAILED && b->ice_state == ICE_FAILED &&
                a->ice_connected_at == TIME_NEVER && b->ice_connected_at == TIME_NEVER &&
                a->ice_failure != ICE_CONSENT_EXPIRED && b->ice_failure != ICE_CONSENT_EXPIRED;
-    if (run->live && (!live_run_is_detailed(run, &run->peers[session->offerer]) ||
-                      !live_run_is_detailed(run, &run->peers[session->answerer]))) {
-        // Others name types as they like, or not at all: their packets say which way they go.
+    bool told_a = !run->live || live_run_is_detailed(run, &run->peers[session->offerer]);
+    bool told_b = !run->live || live_run_is_detailed(run, &run->peers[session->answerer]);
+    if (!told_a || !told_b) {
+        // Others name types and states as they like: their packets say which way they go.
         const char *path = live_run_path(run, &run->peers[session->offerer]);
-        return a->state == PEER_CONNECTED && b->state == PEER_CONNECTED &&
+        return (!told_a || a->state == PEER_CONNECTED) && (!told_b || b->state == PEER_CONNECTED) &&
                strcmp(path, computed->outcome == OUTCOME_RELAY ? "relay" : "direct") == 0;
     }
     if (!a->has_selected || !b->has_selected || !a->selected.nominated || !b->selected.nominated ||

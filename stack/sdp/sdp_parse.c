@@ -133,10 +133,22 @@ static enum sdp_outcome attribute_pwd(struct parser *p, struct bytes value)
     return SDP_OK;
 }
 
+// RFC 8839 5.6: tags are separated by spaces. libdatachannel writes "ice2,trickle", and the
+// candidates that it trickles must not be lost for a comma, which is in no tag.
+static struct bytes option_tag(struct bytes *value)
+{
+    size_t len = 0;
+    while (len < value->len && value->at[len] != ' ' && value->at[len] != ',')
+        len++;
+    struct bytes tag = bytes_of(value->at, len);
+    *value = bytes_from(*value, len < value->len ? len + 1 : len);
+    return tag;
+}
+
 static enum sdp_outcome attribute_options(struct parser *p, struct bytes value)
 {
     while (value.len > 0)
-        if (bytes_is(field(&value), "trickle"))
+        if (bytes_is(option_tag(&value), "trickle"))
             *(p->media ? &p->media->trickle : &p->trickle) = true;
     return SDP_OK;
 }
