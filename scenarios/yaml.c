@@ -193,8 +193,8 @@ static bool event_close(struct builder *b)
 {
     struct level *level = &b->levels[b->depth - 1];
     struct yaml_node *node = level->node;
-    const struct yaml_pair *children = b->values + level->start;
     size_t count = b->values_count - level->start;
+    const struct yaml_pair *children = count ? b->values + level->start : NULL;
     if (node->kind == YAML_MAPPING) {
         if (count)
             node->pairs = arena_copy(b->arena, children, count * sizeof *children);

@@ -53,6 +53,22 @@ static void test_yaml_tree_has_marks(void **state)
     arena_free(&arena);
 }
 
+// Before any value was read there is no memory for values.
+static void test_yaml_begins_with_an_empty_container(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"[]", "{}", "[[], {}]", "{a: []}"};
+    static const unsigned sizes[] = {1, 1, 3, 3};
+    for (unsigned i = 0; i < 4; i++) {
+        struct arena arena = {0};
+        struct err err;
+        const struct yaml_node *root = parse(&arena, bytes_text(texts[i]), &err);
+        assert_non_null(root);
+        assert_int_equal(root->size, sizes[i]);
+        arena_free(&arena);
+    }
+}
+
 static void test_yaml_refuses_what_a_scenario_has_no_use_for(void **state)
 {
     (void)state;
@@ -265,6 +281,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_yaml_tree_has_marks),
+        cmocka_unit_test(test_yaml_begins_with_an_empty_container),
         cmocka_unit_test(test_yaml_refuses_what_a_scenario_has_no_use_for),
         cmocka_unit_test(test_yaml_refuses_bytes_that_are_no_text),
         cmocka_unit_test(test_yaml_is_bounded),
