@@ -143,6 +143,7 @@ void run_key_log(const struct run *run, struct text *to)
 
 void run_free(struct run *run)
 {
+    run->log.live_fd = -1; // what is taken down is no part of the run
     if (run->live)
         live_run_close(run);
     for (unsigned i = 0; i < run->scenario->peers_count; i++)
