@@ -45,6 +45,11 @@ static void link_last(struct sctp_timers *timers, struct sctp_timer *timer)
     timers->head.before = timer;
 }
 
+// A clock that ticks gives a timer its time and a little; ours would give it exactly that. But T3
+// sends again only what is older than the time it waited (sctp_mark_all_for_resend): fired at the
+// very microsecond, it would find nothing old enough, double its time and wait once more.
+#define LATE TIME_US
+
 // One tick is one millisecond. Returns whether the timer was pending before.
 int __wrap_sctp_os_timer_start(struct sctp_timer *timer, uint32_t ticks, void (*fire)(void *),
                                void *argument)
@@ -52,7 +57,7 @@ int __wrap_sctp_os_timer_start(struct sctp_timer *timer, uint32_t ticks, void (*
     int pending = (timer->flags & CALLOUT_PENDING) != 0;
     if (pending)
         unlink_timer(timer);
-    timer->due = libenv_now() + (ticks ? ticks : 1) * TIME_MS;
+    timer->due = libenv_now() + (ticks ? ticks : 1) * TIME_MS + LATE;
     timer->argument = argument;
     timer->fire = fire;
     timer->flags = CALLOUT_ACTIVE | CALLOUT_PENDING;
