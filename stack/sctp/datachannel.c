@@ -506,8 +506,17 @@ void channels_free(struct channels *channels)
     free(channels);
 }
 
+// Channels that are known now have their streams at once. Later ones may have to ask for more (RFC
+// 6525), which libwebrtc and libdatachannel do not grant.
 void channels_connect(struct channels *channels, nanotime now)
 {
+    unsigned need = 0;
+    for (unsigned i = 0; i < channels->count; i++) {
+        unsigned id = channels->at[i].config.id;
+        if (channels->at[i].state == CHANNEL_CONNECTING && id >= need)
+            need = id + 1u;
+    }
+    sctp_streams_need(channels->sctp, need);
     sctp_connect(channels->sctp, now);
 }
 

@@ -427,6 +427,13 @@ void sctp_free(struct sctp *sctp)
     free(sctp);
 }
 
+void sctp_streams_need(struct sctp *sctp, unsigned streams)
+{
+    assert(streams <= STREAMS_MAX);
+    if (sctp->state == SCTP_NEW && sctp->config.streams < streams)
+        sctp->config.streams = (uint16_t)streams;
+}
+
 void sctp_connect(struct sctp *sctp, nanotime now)
 {
     if (sctp->state != SCTP_NEW)

@@ -73,6 +73,8 @@ void sctp_connect(struct sctp *sctp, nanotime now) // both sides do (RFC 8261 6.
     __asm__("simrtc_sctp_connect");
 void sctp_close(struct sctp *sctp, nanotime now) // ABORT
     __asm__("simrtc_sctp_close");
+// Before sctp_connect: so many streams are needed, each way. Not every stack lets them grow later.
+void sctp_streams_need(struct sctp *sctp, unsigned streams);
 
 void sctp_input(struct sctp *sctp, nanotime now, struct bytes packet);
 bool sctp_poll(struct sctp *sctp, nanotime now, struct sctp_output *out);
