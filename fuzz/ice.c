@@ -24,6 +24,7 @@ struct packet {
     struct addr from, dest;
     size_t len;
     bool genuine; // as the other agent sent it
+    bool forged;  // by somebody without the password
     uint8_t bytes[DATAGRAM_MAX];
 };
 
@@ -127,6 +128,8 @@ static void arrive(struct bench *b, struct packet p)
     enum ice_drop drop = ice_agent_input(s->agent, b->now, &d);
     assert(drop < ICE_DROPS);
     bool answer = stun_decode(d.bytes, &msg) == STUN_OK && msg.class == STUN_SUCCESS;
+    if (p.forged) // indications ask for nothing and are not signed
+        assert(drop != ICE_KEPT || msg.class == STUN_INDICATION);
     if (p.genuine && answer && drop == ICE_KEPT)
         s->answered_at = b->now;
     if (!p.genuine && answer && drop == ICE_KEPT) {
@@ -211,6 +214,7 @@ static void forge(struct bench *b)
     stun_key_free(guess);
     stun_add_fingerprint(&s);
     p->len = stun_end(&s).len;
+    p->forged = true;
     p->at = b->now + (nanotime)(how / 16) * TIME_MS;
     p->to = to;
     p->dest = b->sides[to].sockets[how / 4 % SOCKETS];
