@@ -208,7 +208,10 @@ static const struct wrong host_wrong[] = {
     {PEER(", ice-servers: [a]"), "3:36: expected the name of a server, got 'a'"},
     {PEER(", role: master"), "3:28: expected controlled or controlling, got 'master'"},
     {PEER(", dtls: client"), "3:28: expected auto, active or passive, got 'client'"},
-    {PEER(", mtu: 100"), "3:27: expected a size, such as 64KiB, from 256 to 65507, got '100'"},
+    {PEER(", mtu: 560"), "3:27: expected a size, such as 64KiB, from 561 to 65507, got '560'"},
+    {"name: x\nservers: {turn: {at: wan}}\npeers: {a: {at: wan, mtu: 612, ice-servers: [turn]}, b: "
+     "{at: wan}}\n",
+     "3:27: expected an mtu of at least 613 with a TURN server, got '612'"},
     {PEER(", identity: 16"), "3:32: expected a number from 0 to 15, got '16'"},
     {PEER(", relay-only:"),
      "3:32: expected YAML, got an error: found unexpected ':' while scanning a plain scalar"},

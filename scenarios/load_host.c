@@ -119,7 +119,7 @@ static const char *const setups[] = {"auto", "active", "passive", NULL};
 
 struct peer_nodes {
     struct scenario_peer peer;
-    const struct yaml_node *at, *ice_servers, *role, *identity, *peer_kind;
+    const struct yaml_node *at, *ice_servers, *role, *identity, *peer_kind, *mtu;
 };
 #define AT(member) offsetof(struct peer_nodes, member)
 #define CONFIG(member) offsetof(struct peer_nodes, peer.config.member)
@@ -132,7 +132,7 @@ static const struct field peer_fields[] = {
     {"tiebreaker", FIELD_U64, CONFIG(tiebreaker), 1, 0, NULL},
     {"dtls", FIELD_WORD, CONFIG(setup), 0, 0, setups},
     {"wrong-fingerprint", FIELD_BOOL, CONFIG(wrong_fingerprint), 0, 0, NULL},
-    {"mtu", FIELD_SIZE_T, CONFIG(mtu), 256, 65507, NULL},
+    {"mtu", FIELD_NODE, AT(mtu), 0, 0, NULL},
     {"sctp-port", FIELD_U16, CONFIG(sctp_port), 1, 0, NULL},
     {"max-message-size", FIELD_SIZE_U64, CONFIG(max_message_size), 1, 1u << 30, NULL},
     {"ta", FIELD_TIME, CONFIG(ice_ta), TIME_MS, 0, NULL},
@@ -232,6 +232,22 @@ static bool kind_load(struct load *load, const struct yaml_node *node, struct sc
     return !nodes.run || command_load(load, nodes.run, peer);
 }
 
+// What is smaller than the stack can keep to is refused: it would send more than the file says.
+static bool mtu_load(struct load *load, const struct yaml_node *node, struct scenario_peer *peer)
+{
+    bool turn = false;
+    for (unsigned i = 0; i < peer->servers_count; i++)
+        turn = turn || load->servers[peer->servers[i]].kind == PEER_TURN;
+    struct field field = {"mtu", FIELD_SIZE_T, 0, peer_mtu_least(false), 65507, NULL};
+    if (!load_value(load, node, &field, &peer->config.mtu))
+        return false;
+    if (peer->config.mtu < peer_mtu_least(turn))
+        return load_expected(load, node,
+                             arena_printf(load->arena, "an mtu of at least %zu with a TURN server",
+                                          peer_mtu_least(turn)));
+    return true;
+}
+
 static bool peer_load(struct load *load, unsigned index)
 {
     const struct yaml_pair *pair = &load->peers_node->pairs[index];
@@ -246,6 +262,7 @@ static bool peer_load(struct load *load, unsigned index)
                       peer->name);
     if (!interfaces_load(load, nodes.at, peer) ||
         (nodes.ice_servers && !ice_servers_load(load, nodes.ice_servers, peer)) ||
+        (nodes.mtu && !mtu_load(load, nodes.mtu, peer)) ||
         (nodes.peer_kind && !kind_load(load, nodes.peer_kind, peer)))
         return false;
     if (nodes.role) {

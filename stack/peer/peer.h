@@ -49,7 +49,7 @@ struct peer_config {
     unsigned identity;         // of the pool (dtls.h)
     bool wrong_fingerprint;    // describe another identity than the one used: the other side must
                                // refuse
-    size_t mtu;                // the largest UDP payload; 0: 1200
+    size_t mtu;                // the largest UDP payload, at least peer_mtu_least; 0: 1200
     uint16_t sctp_port;        // 0: 5000
     uint64_t max_message_size; // what we say that we take; 0: 262144
     nanotime ice_ta, consent_interval, consent_timeout, nomination_wait, patience; // 0: as ice.h
@@ -180,5 +180,8 @@ struct peer_ops {
 
 // This stack (stack/peer/peerconnection.c).
 extern const struct peer_ops peer_simrtc;
+// The least `mtu` that it can keep to: SCTP has a least size of packets, which DTLS and, where
+// there are TURN servers, a Send indication go round.
+size_t peer_mtu_least(bool turn);
 
 #endif

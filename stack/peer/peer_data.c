@@ -9,17 +9,21 @@
 #define DTLS_OVERHEAD 37  // of a record: header, explicit nonce, tag (RFC 6347 4.1, RFC 5288 3)
 #define RELAY_OVERHEAD 52 // of a Send indication to an IPv6 peer (RFC 8656 11.1)
 
-// The largest datagram of DTLS: inside a Send indication it must still fit. SCTP has a least size,
-// below which the network must fragment.
+size_t peer_mtu_least(bool turn)
+{
+    return SCTP_MTU_MIN + DTLS_OVERHEAD + (turn ? RELAY_OVERHEAD : 0);
+}
+
+// The largest datagram of DTLS: inside a Send indication it must still fit.
 static size_t dtls_mtu(const struct peer *p)
 {
-    size_t mtu = peer_mtu(p), least = SCTP_MTU_MIN + DTLS_OVERHEAD;
+    size_t mtu = peer_mtu(p);
     bool relays = false;
     for (unsigned i = 0; i < p->config.servers_count; i++)
         relays = relays || p->config.servers[i].kind == PEER_TURN;
-    if (relays)
-        mtu = mtu > RELAY_OVERHEAD ? mtu - RELAY_OVERHEAD : 0;
-    return mtu > least ? mtu : least;
+    if (mtu < peer_mtu_least(relays))
+        mtu = peer_mtu_least(relays);
+    return mtu - (relays ? RELAY_OVERHEAD : 0);
 }
 
 // ------------------------------------------------------------------------- channels of the early
