@@ -133,6 +133,25 @@ static const char *outcome_name(enum scenario_outcome outcome)
     return names[outcome];
 }
 
+static void signals_lost(struct text *to, const struct scenario *s,
+                         const struct scenario_session *session)
+{
+    static const char *const names[SCENARIO_SIGNALS] = {"offers", "answers", "candidates",
+                                                        "end-of-candidates"};
+    const unsigned peers[] = {session->offerer, session->answerer};
+    for (unsigned side = 0; side < 2; side++) {
+        unsigned lost = session->signaling.lose[side];
+        if (!lost)
+            continue;
+        text_printf(to, "  signaling loses of %s:", s->peers[peers[side]].name);
+        for (unsigned i = 0; i < SCENARIO_SIGNALS; i++) {
+            if (lost & 1u << i)
+                text_printf(to, " %s", names[i]);
+        }
+        text_put(to, "\n");
+    }
+}
+
 static void sessions(struct text *to, const struct scenario *s)
 {
     for (unsigned i = 0; i < s->sessions_count; i++) {
@@ -142,7 +161,11 @@ static void sessions(struct text *to, const struct scenario *s)
                     s->peers[session->answerer].name, at_text(session->at),
                     config->trickle ? "" : ", without trickling",
                     config->ice_only ? ", ICE only" : "");
+        if (session->glare)
+            text_printf(to, "  %s makes an offer at the same moment\n",
+                        s->peers[session->answerer].name);
         text_printf(to, "  signaling takes %s\n", at_text(session->signaling.delay));
+        signals_lost(to, s, session);
         for (unsigned k = 0; k < session->channels_count; k++) {
             text_put(to, "  data channel ");
             channel(to, s, &session->channels[k]);

@@ -233,6 +233,18 @@ static const struct wrong session_wrong[] = {
      "3:11: expected a key of a session, got 'trikle': did you mean 'trickle'?"},
     {SESSION("{signaling: {delya: 1s}}"),
      "3:23: expected a key of signaling, got 'delya': did you mean 'delay'?"},
+    {SESSION("{signaling: {lose: answer}}"),
+     "3:29: expected a list of messages to lose, such as [answer], got 'answer'"},
+    {SESSION("{signaling: {lose: [anser]}}"),
+     "3:30: expected offer, answer, candidates or end-of-candidates, maybe of a peer of this "
+     "session, got 'anser': did you mean 'answer'?"},
+    {SESSION("{signaling: {lose: [answer, b.candidate]}}"),
+     "3:38: expected offer, answer, candidates or end-of-candidates, maybe of a peer of this "
+     "session, got 'b.candidate': did you mean 'b.candidates'?"},
+    {SESSION("{signaling: {lose: [[]]}}"),
+     "3:30: expected offer, answer, candidates or end-of-candidates, maybe of a peer of this "
+     "session, got an empty list"},
+    {SESSION("{glare: both}"), "3:18: expected true or false, got 'both'"},
     {SESSION("{data: {}}"), "3:17: expected a list of data channels, got an empty mapping"},
     {SESSION("{data: [chat]}"), "3:18: expected a data channel, got 'chat'"},
     {SESSION("{data: [{}]}"), "3:18: expected a data channel with 'label', got none"},

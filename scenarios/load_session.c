@@ -98,6 +98,7 @@ static const struct field session_fields[] = {
     {"offerer", FIELD_NODE, AT(offerer), 0, 0, NULL},
     {"answerer", FIELD_NODE, AT(answerer), 0, 0, NULL},
     {"at", FIELD_TIME, AT(session.at), 0, 0, NULL},
+    {"glare", FIELD_BOOL, AT(session.glare), 0, 0, NULL},
     {"trickle", FIELD_BOOL, AT(trickle), 0, 0, NULL},
     {"ice-only", FIELD_BOOL, AT(ice_only), 0, 0, NULL},
     {"signaling", FIELD_NODE, AT(signaling), 0, 0, NULL},
@@ -106,17 +107,66 @@ static const struct field session_fields[] = {
 };
 #undef AT
 
-#define AT(member) offsetof(struct scenario_signaling, member)
+struct signaling_nodes {
+    struct scenario_signaling signaling;
+    const struct yaml_node *lose;
+};
+#define AT(member) offsetof(struct signaling_nodes, member)
 static const struct field signaling_fields[] = {
-    {"delay", FIELD_TIME, AT(delay), 0, 0, NULL},
-    {"jitter", FIELD_TIME, AT(jitter), 0, 0, NULL},
-    {"loss", FIELD_PERCENT, AT(loss), 0, 0, NULL},
-    {"duplicate", FIELD_PERCENT, AT(duplicate), 0, 0, NULL},
-    {"reorder", FIELD_PERCENT, AT(reorder), 0, 0, NULL},
-    {"reorder-by", FIELD_TIME, AT(reorder_by), 0, 0, NULL},
+    {"delay", FIELD_TIME, AT(signaling.delay), 0, 0, NULL},
+    {"jitter", FIELD_TIME, AT(signaling.jitter), 0, 0, NULL},
+    {"loss", FIELD_PERCENT, AT(signaling.loss), 0, 0, NULL},
+    {"duplicate", FIELD_PERCENT, AT(signaling.duplicate), 0, 0, NULL},
+    {"reorder", FIELD_PERCENT, AT(signaling.reorder), 0, 0, NULL},
+    {"reorder-by", FIELD_TIME, AT(signaling.reorder_by), 0, 0, NULL},
+    {"lose", FIELD_NODE, AT(lose), 0, 0, NULL},
     {0},
 };
 #undef AT
+
+static const char *const signal_names[SCENARIO_SIGNALS] = {"offer", "answer", "candidates",
+                                                           "end-of-candidates"};
+
+// `candidates`, or `alice.candidates` where only one peer's are lost.
+static bool lose_load(struct load *load, const struct yaml_node *node,
+                      const struct scenario_session *session, struct scenario_signaling *signaling)
+{
+    const char *words[3 * SCENARIO_SIGNALS + 1] = {0};
+    const unsigned sides[] = {session->offerer, session->answerer};
+    for (unsigned i = 0; i < SCENARIO_SIGNALS; i++) {
+        words[i] = signal_names[i];
+        for (unsigned side = 0; side < 2; side++)
+            words[(1 + side) * SCENARIO_SIGNALS + i] =
+                arena_printf(load->arena, "%s.%s", load->peers[sides[side]].name, signal_names[i]);
+    }
+    if (node->kind != YAML_SEQUENCE)
+        return load_expected(load, node, "a list of messages to lose, such as [answer]");
+    for (unsigned i = 0; i < node->count; i++) {
+        const struct yaml_node *item = node->items[i];
+        int got = item->kind == YAML_SCALAR ? load_word_find(item->text, words) : -1;
+        if (got < 0)
+            return load_expected_word(load, item,
+                                      "offer, answer, candidates or end-of-candidates, maybe of a "
+                                      "peer of this session",
+                                      words);
+        unsigned of = (unsigned)got / SCENARIO_SIGNALS,
+                 bit = 1u << (unsigned)got % SCENARIO_SIGNALS;
+        signaling->lose[0] |= of == 2 ? 0 : bit;
+        signaling->lose[1] |= of == 1 ? 0 : bit;
+    }
+    return true;
+}
+
+static bool signaling_load(struct load *load, const struct yaml_node *node,
+                           struct scenario_session *session)
+{
+    struct signaling_nodes nodes = {.signaling = session->signaling};
+    if (!load_fields(load, node, "signaling", signaling_fields, &nodes, NULL) ||
+        (nodes.lose && !lose_load(load, nodes.lose, session, &nodes.signaling)))
+        return false;
+    session->signaling = nodes.signaling;
+    return true;
+}
 
 // Who is who. With two peers the file need not say.
 static bool sides_load(struct load *load, const struct yaml_node *node,
@@ -158,8 +208,7 @@ static bool session_load(struct load *load, const struct yaml_node *node,
     if (!load_fields(load, node, "a session", session_fields, &nodes, NULL) ||
         !sides_load(load, node, &nodes, session))
         return false;
-    if (nodes.signaling && !load_fields(load, nodes.signaling, "signaling", signaling_fields,
-                                        &session->signaling, NULL))
+    if (nodes.signaling && !signaling_load(load, nodes.signaling, session))
         return false;
     const unsigned sides[] = {session->offerer, session->answerer};
     for (unsigned i = 0; i < 2; i++) {

@@ -62,7 +62,8 @@ static const char everything[] =
     "  trickle: false\n"
     "  ice-only: false\n"
     "  signaling: {delay: 10ms, jitter: 1ms, loss: 1%, duplicate: 2%, reorder: 3%,\n"
-    "    reorder-by: 4ms}\n"
+    "    reorder-by: 4ms, lose: [offer, bob.candidates, alice.end-of-candidates]}\n"
+    "  glare: true\n"
     "  data: [{label: chat, ordered: false, max-retransmits: 2, protocol: p, priority: 512,\n"
     "    from: alice}, {label: n, negotiated: true, id: 7, max-lifetime: 250ms, count: 3}]\n"
     "timeline:\n"
@@ -274,6 +275,9 @@ static void test_load_everything_session(void **state)
     assert_int_equal(session->signaling.duplicate, 20000000);
     assert_int_equal(session->signaling.reorder, 30000000);
     assert_int_equal(session->signaling.reorder_by, 4 * TIME_MS);
+    assert_int_equal(session->signaling.lose[0], 1 << SIGNAL_OFFER | 1 << SIGNAL_CANDIDATES);
+    assert_int_equal(session->signaling.lose[1], 1 << SIGNAL_OFFER | 1 << SIGNAL_END);
+    assert_true(session->glare);
     assert_int_equal(session->channels_count, 2);
     const struct channel_config *chat = &session->channels[0].config;
     assert_true(bytes_is(chat->label, "chat") && bytes_is(chat->protocol, "p"));
@@ -340,7 +344,7 @@ static void test_load_everything_timeline(void **state)
     assert_int_equal(a[11].lifetime, 10 * TIME_S);
     assert_string_equal(ip_of(&a[12].rebind_to), "198.18.0.99");
     assert_int_equal(a[13].server, 1);
-    assert_int_equal(a[15].mark.line, 54);
+    assert_int_equal(a[15].mark.line, 55);
     scenario_set_free(&l.set);
 }
 

@@ -40,7 +40,8 @@ struct pair {
 
 struct agent {
     const struct scenario_peer *peer;
-    bool early; // checks may be answered before the server has told the reflexive address
+    bool early;  // checks may be answered before the server has told the reflexive address
+    bool untold; // signaling loses its candidates: the other side learns them from checks alone
     struct base bases[BASES_MAX];
     unsigned bases_count;
     struct candidate candidates[CANDIDATES_MAX];
@@ -230,7 +231,8 @@ static void follow(struct oracle *o)
         struct agent *agent = &o->sides[side];
         const struct agent *other = &o->sides[1 - side];
         for (unsigned i = 0; i < agent->bases_count; i++) {
-            for (unsigned k = 0; k < other->candidates_count && agent->bases[i].used; k++)
+            for (unsigned k = 0;
+                 k < other->candidates_count && agent->bases[i].used && !other->untold; k++)
                 pair_add(o, agent, i, &other->candidates[k].at, 0);
         }
     }
@@ -265,7 +267,7 @@ static unsigned local_types(const struct agent *agent, const struct place *mappe
 // How the other side may know an address of this one: as signaled, or from a check that was faster.
 static unsigned remote_types(const struct agent *owner, const struct place *at)
 {
-    for (unsigned i = 0; i < owner->candidates_count; i++) {
+    for (unsigned i = 0; i < owner->candidates_count && !owner->untold; i++) {
         if (place_equal(&owner->candidates[i].at, at)) {
             enum ice_candidate_type type = owner->candidates[i].type;
             return BIT(type) | (type == ICE_RELAY ? 0 : BIT(ICE_PRFLX));
@@ -370,6 +372,8 @@ static const char *because_none(const struct oracle *o)
         return "two lite agents make no checks";
     if (a->candidates_count == 0 || b->candidates_count == 0)
         return "one side has no candidates";
+    if (a->untold && b->untold)
+        return "neither side hears of a candidate";
     return "no check gets an answer, and no relay is in reach of both";
 }
 
@@ -392,9 +396,24 @@ static struct oracle_outcome outcome_of(struct arena *arena, const struct oracle
                                    answerer, because};
 }
 
+// Why offer and answer do not come about; NULL: they do.
+static const char *agreement_missing(const struct scenario_session *session)
+{
+    if (session->glare) // RFC 9429 5.6, where nobody rolls back
+        return "both make an offer, and neither may take the other's";
+    if (session->signaling.lose[0] & 1u << SIGNAL_OFFER)
+        return "signaling loses the offer";
+    if (session->signaling.lose[1] & 1u << SIGNAL_ANSWER)
+        return "signaling loses the answer";
+    return NULL;
+}
+
 struct oracle_outcome oracle_compute(struct arena *arena, const struct scenario *scenario,
                                      const struct scenario_session *session)
 {
+    const char *unagreed = agreement_missing(session);
+    if (unagreed)
+        return (struct oracle_outcome){OUTCOME_NONE, 0, 0, unagreed};
     struct oracle *o = mem_zero(1, sizeof *o);
     o->net.scenario = scenario;
     const unsigned peers[] = {session->offerer, session->answerer};
@@ -403,6 +422,8 @@ struct oracle_outcome oracle_compute(struct arena *arena, const struct scenario 
         agent->peer = &scenario->peers[peers[side]];
         // Without trickling, the offerer has gathered everything before anybody knows of it.
         agent->early = side == 1 || agent->peer->config.trickle;
+        agent->untold =
+            agent->peer->config.trickle && session->signaling.lose[side] & 1u << SIGNAL_CANDIDATES;
         for (unsigned i = 0; i < agent->peer->interfaces; i++)
             net_add_host(&o->net, agent->peer->lans[i], &agent->peer->ips[i]);
         for (unsigned i = 0; i < agent->peer->servers_count; i++) {

@@ -238,6 +238,27 @@ static void test_oracle_peers_of_many_kinds(void **state)
           OUTCOME_DIRECT, SRFLX | PRFLX, SRFLX | PRFLX);
 }
 
+static void test_oracle_what_signaling_loses(void **state)
+{
+    (void)state;
+#define PUBLIC(signaling)                                                                          \
+    HOMES "servers: {stun: {at: wan}}\npeers: {alice: {at: a, " STUN "}, bob: {at: wan}}\n"        \
+          "session: {offerer: alice, " signaling "}\n"
+    check(compute(PUBLIC("glare: true")), OUTCOME_NONE, 0, 0);
+    check(compute(PUBLIC("signaling: {lose: [offer]}")), OUTCOME_NONE, 0, 0);
+    check(compute(PUBLIC("signaling: {lose: [answer]}")), OUTCOME_NONE, 0, 0);
+    // The offerer makes no answers, and the end of candidates is waited for, no more.
+    check(compute(PUBLIC("signaling: {lose: [alice.answer, bob.offer, end-of-candidates]}")),
+          OUTCOME_DIRECT, SRFLX | PRFLX, HOST);
+    // Bob learns Alice's address from her checks; Alice could learn his from none.
+    check(compute(PUBLIC("signaling: {lose: [alice.candidates]}")), OUTCOME_DIRECT, SRFLX | PRFLX,
+          HOST);
+    check(compute(PUBLIC("signaling: {lose: [candidates]}")), OUTCOME_NONE, 0, 0);
+    // Without trickling they are in the descriptions.
+    check(compute(PUBLIC("trickle: false, signaling: {lose: [candidates]}")), OUTCOME_DIRECT, SRFLX,
+          HOST);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -249,6 +270,7 @@ int main(void)
         cmocka_unit_test(test_oracle_chains),
         cmocka_unit_test(test_oracle_firewalls),
         cmocka_unit_test(test_oracle_peers_of_many_kinds),
+        cmocka_unit_test(test_oracle_what_signaling_loses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -45,7 +45,10 @@
 //   session:                        # or sessions: a list of these
 //     offerer: alice                # answerer: the other peer, required when there are more than
 //     two at: 0s                        # when the offer is made trickle: true ice-only: false
-//     signaling: {delay: 40ms, jitter, loss, duplicate, reorder, reorder-by}
+//     glare: false                  # true: the answerer makes an offer at that moment, too
+//     signaling: {delay: 40ms, jitter, loss, duplicate, reorder, reorder-by,
+//       lose: [answer]}             # every one, without chance: offer, answer, candidates,
+//                                   # end-of-candidates; of one peer: alice.candidates
 //     data: [{label: chat, ordered: true, max-retransmits, max-lifetime, negotiated, id, protocol,
 //     priority, count, from}]         # count: so many channels of this label
 //   timeline:                       # in any order; each entry has `at` and one action:
@@ -151,15 +154,21 @@ struct scenario_channel {
     unsigned count;               // so many with the same label; at least 1
 };
 
+// What travels on the signaling channel.
+enum scenario_signal { SIGNAL_OFFER, SIGNAL_ANSWER, SIGNAL_CANDIDATES, SIGNAL_END };
+#define SCENARIO_SIGNALS 4
+
 struct scenario_signaling {
     nanotime delay, jitter;
     uint32_t loss, duplicate, reorder; // per billion
     nanotime reorder_by;
+    unsigned lose[2]; // of the offerer, of the answerer: a bit for each scenario_signal
 };
 
 struct scenario_session {
     unsigned offerer, answerer;
     nanotime at;
+    bool glare; // both make an offer
     struct scenario_signaling signaling;
     const struct scenario_channel *channels;
     unsigned channels_count;

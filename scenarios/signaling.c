@@ -1,5 +1,5 @@
 // The signaling channel between two peers, outside of the simulated network: each message takes the
-// session's delay, and may be lost, doubled or overtaken when the scenario asks for it.
+// session's delay, and is lost, doubled or overtaken when the scenario asks for it.
 #include "scenarios/run_priv.h"
 
 #include <stdlib.h>
@@ -71,12 +71,17 @@ void signal_post(struct run *run, struct run_peer *from, bool candidate, bool an
 {
     if (from->session == NO_SESSION)
         return;
-    const struct scenario_signaling *config = &run->scenario->sessions[from->session].signaling;
-    const char *what = !candidate  ? (answer ? "answer" : "offer")
-                       : bytes.len ? "candidate"
-                                   : "end-of-candidates";
+    static const char *const names[SCENARIO_SIGNALS] = {"offer", "answer", "candidate",
+                                                        "end-of-candidates"};
+    const struct scenario_session *session = &run->scenario->sessions[from->session];
+    const struct scenario_signaling *config = &session->signaling;
+    enum scenario_signal kind = !candidate  ? (answer ? SIGNAL_ANSWER : SIGNAL_OFFER)
+                                : bytes.len ? SIGNAL_CANDIDATES
+                                            : SIGNAL_END;
+    const char *what = names[kind];
     nanotime now = run_now(run);
-    if (rng_chance(&from->signal_rng, config->loss)) {
+    if (config->lose[from->index == session->answerer] & 1u << kind ||
+        rng_chance(&from->signal_rng, config->loss)) {
         trace(&from->run->trace, now, "signaling loses the %s of %s", what, from->scenario->name);
         return;
     }

@@ -7,9 +7,12 @@ static void start_session(struct run *run, const struct scenario_session *sessio
 {
     struct run_peer *offerer = &run->peers[session->offerer];
     traffic_open_initial(run, session);
+    struct run_peer *answerer = &run->peers[session->answerer];
     run->ops->describe(offerer->peer, run_now(run), false);
+    if (session->glare) // neither has heard of the other's offer
+        run->ops->describe(answerer->peer, run_now(run), false);
     peer_pump(run, offerer);
-    peer_pump(run, &run->peers[session->answerer]);
+    peer_pump(run, answerer);
 }
 
 static void change_link(struct run *run, struct link *link,
