@@ -318,7 +318,7 @@ static void dcep_arrived(struct channels *channels, nanotime now,
     uint8_t type = message->bytes.len ? message->bytes.at[0] : 0;
     if (type == DCEP_OPEN)
         open_arrived(channels, now, message);
-    else if (type == DCEP_ACK && message->bytes.len == 1)
+    else if (type == DCEP_ACK) // RFC 8832 5.2: a byte; pion pads it to four
         ack_arrived(channels, now, message);
     else
         refuse(channels, now, message->stream, CHANNEL_BAD_DCEP);

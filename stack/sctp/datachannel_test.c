@@ -522,6 +522,20 @@ static void test_channel_hostile_dcep(void **state)
     hostile(1, PPID_DCEP, wide, sizeof wide, CHANNEL_LABEL_TOO_LONG);
 }
 
+// As pion sends it.
+static void test_channel_padded_ack_opens(void **state)
+{
+    (void)state;
+    struct duo *duo = duo_new(true);
+    connect_both(duo);
+    int channel = open_one(duo, 0, "x");
+    run(duo, TIME_S);
+    assert_int_equal(channel_state(duo->ends[0].channels, (unsigned)channel), CHANNEL_CONNECTING);
+    bare_say(duo, channel_id(duo->ends[0].channels, (unsigned)channel), PPID_DCEP, "\x02\0\0", 4);
+    assert_int_equal(channel_state(duo->ends[0].channels, (unsigned)channel), CHANNEL_OPEN);
+    duo_free(duo);
+}
+
 static void test_channel_opened_twice_is_closed(void **state)
 {
     (void)state;
@@ -586,6 +600,7 @@ int main(void)
         cmocka_unit_test(test_channel_limits),
         cmocka_unit_test(test_channel_association_closed),
         cmocka_unit_test(test_channel_hostile_dcep),
+        cmocka_unit_test(test_channel_padded_ack_opens),
         cmocka_unit_test(test_channel_opened_twice_is_closed),
         cmocka_unit_test(test_channel_refused_by_the_peer),
     };
