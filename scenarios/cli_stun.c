@@ -1,22 +1,33 @@
-// simrtc stun: one Binding request over real sockets, and the NAT probe of RFC 5780.
+// simrtc stun: Binding requests over real sockets, and the NAT probe of RFC 5780.
 #include "scenarios/cli.h"
 #include "scenarios/socket_loop.h"
+#include "scenarios/socket_words.h"
 
 #include "stack/stun/stun_client.h"
 
 #include <stdio.h>
-#include <sys/random.h>
 
 #define STUN_PORT 3478
 #define TIMEOUT_DEFAULT (5 * TIME_S)
+#define TIMEOUT_MAX_MS 3600000
 
 struct probe {
     struct socket_loop *loop;
     struct addr local, server;
     nanotime timeout;
     struct rng rng;
-    int code; // of the command, once something ended it
+    char software[SOCKET_TEXT_MAX]; // of the newest answer; may be empty
+    int code;                       // of the command, once something ended it
 };
+
+static void input(struct probe *probe, struct stun_client *client, const struct datagram *datagram)
+{
+    struct stun_msg msg;
+    if (!stun_client_input(client, socket_loop_now(probe->loop), datagram))
+        return;
+    bool named = stun_decode(datagram->bytes, &msg) == STUN_OK && stun_has(&msg, STUN_SOFTWARE);
+    socket_print(named ? msg.software : (struct bytes){0}, probe->software);
+}
 
 // A transaction; false: it was not answered, or the command was interrupted.
 static bool ask(struct probe *probe, const struct addr *server, bool change_ip, bool change_port,
@@ -38,13 +49,16 @@ static bool ask(struct probe *probe, const struct addr *server, bool change_ip, 
         nanotime wake = time_min(stun_client_deadline(client), end);
         switch (socket_loop_wait(probe->loop, wake, &datagram)) {
         case SOCKET_DATAGRAM:
-            stun_client_input(client, socket_loop_now(probe->loop), &datagram);
+            input(probe, client, &datagram);
             break;
         case SOCKET_DEADLINE:
             break;
         case SOCKET_SIGNAL:
-        case SOCKET_ERROR:
             probe->code = CLI_INTERRUPTED;
+            break;
+        case SOCKET_ERROR:
+            probe->code = CLI_CANNOT;
+            fprintf(stderr, "stun: cannot wait: %s\n", strerror(socket_loop_signal(probe->loop)));
             break;
         }
         now = socket_loop_now(probe->loop);
@@ -90,24 +104,38 @@ static const char *filtering(struct probe *probe)
     return "address-and-port-dependent";
 }
 
-static int report(struct probe *probe, bool nat)
+static int no_answer(const struct probe *probe, const struct stun_client_result *result)
+{
+    char text[ADDR_TEXT_MAX];
+    if (probe->code != CLI_PASSED)
+        return probe->code;
+    if (result->state == STUN_CLIENT_REFUSED)
+        fprintf(stderr, "stun: %s refused: error %u\n", addr_print(&probe->server, text),
+                result->error_code);
+    else
+        fprintf(stderr, "stun: no answer from %s\n", addr_print(&probe->server, text));
+    return CLI_FAILED;
+}
+
+// The first answer in full, then the round trip of each further one.
+static int report(struct probe *probe, uint64_t count, bool nat)
 {
     struct stun_client_result result;
     char text[ADDR_TEXT_MAX], round_trip[TIME_TEXT_MAX];
-    if (!ask(probe, &probe->server, false, false, &result)) {
-        if (probe->code != CLI_PASSED)
-            return probe->code;
-        if (result.state == STUN_CLIENT_REFUSED)
-            fprintf(stderr, "stun: %s refused: error %u\n", addr_print(&probe->server, text),
-                    result.error_code);
-        else
-            fprintf(stderr, "stun: no answer from %s\n", addr_print(&probe->server, text));
-        return CLI_FAILED;
-    }
+    if (!ask(probe, &probe->server, false, false, &result))
+        return no_answer(probe, &result);
     printf("server      %s\n", addr_print(&result.from, text));
     printf("local       %s\n", addr_print(&probe->local, text));
     printf("mapped      %s\n", addr_print(&result.mapped, text));
+    printf("software    %s\n", probe->software[0] ? probe->software : "not named");
     printf("round-trip  %s\n", time_print(result.round_trip, round_trip));
+    for (uint64_t i = 1; i < count; i++) {
+        struct stun_client_result next;
+        if (!ask(probe, &probe->server, false, false, &next))
+            return no_answer(probe, &next);
+        printf("round-trip  %s%s\n", time_print(next.round_trip, round_trip),
+               addr_equal(&next.mapped, &result.mapped) ? "" : ", mapped otherwise");
+    }
     if (!nat)
         return CLI_PASSED;
     if (addr_is_none(&result.other_address)) {
@@ -119,24 +147,32 @@ static int report(struct probe *probe, bool nat)
     return probe->code;
 }
 
-static int run(const char *server, const char *local, uint64_t timeout_ms, bool nat)
+struct options {
+    const char *server, *local;
+    uint64_t count, timeout_ms;
+    bool nat;
+};
+
+static int run(const struct options *options)
 {
-    struct probe probe = {.timeout = timeout_ms ? (nanotime)timeout_ms * TIME_MS : TIMEOUT_DEFAULT};
+    struct probe probe = {.timeout = TIMEOUT_DEFAULT};
     struct err err = {0};
-    uint64_t seed;
-    // A transaction id on the real network must not be guessed (RFC 8489 5).
-    if (getrandom(&seed, sizeof seed, 0) != sizeof seed) // tidy: the real world's randomness
-        seed = (uint64_t)clock_real();
-    probe.rng = rng_seed(seed, "stun");
-    bool ready = socket_resolve(server, STUN_PORT, &probe.server, &err) &&
-                 (local ? ip_parse(bytes_text(local), &probe.local.ip) ||
-                              err_set(&err, "--local: expected an address, got '%.60s'", local)
-                        : socket_route(&probe.server, &probe.local, &err)) &&
-                 (probe.loop = socket_loop_new(1, &err)) &&
-                 socket_loop_open(probe.loop, &probe.local, &err);
+    if (options->timeout_ms)
+        probe.timeout = (nanotime)options->timeout_ms * TIME_MS;
+    bool ready =
+        (options->timeout_ms <= TIMEOUT_MAX_MS ||
+         err_set(&err, "--timeout: expected at most %d", TIMEOUT_MAX_MS)) &&
+        // RFC 8489 5: a transaction id on the real network must not be guessed.
+        socket_rng(NULL, &probe.rng, &err) &&
+        (!options->local || socket_parse_local("local", options->local, 0, &probe.local, &err)) &&
+        socket_resolve(options->server, STUN_PORT, &probe.server, &err) &&
+        (options->local || socket_route(&probe.server, &probe.local, &err)) &&
+        (probe.local.ip.family == probe.server.ip.family ||
+         err_set(&err, "--local: the server is of the other address family")) &&
+        (probe.loop = socket_loop_new(1, &err)) && socket_loop_open(probe.loop, &probe.local, &err);
     int code = CLI_CANNOT;
     if (ready)
-        code = report(&probe, nat);
+        code = report(&probe, options->count, options->nat);
     else
         fprintf(stderr, "stun: %s\n", err.text);
     socket_loop_free(probe.loop);
@@ -145,18 +181,18 @@ static int run(const char *server, const char *local, uint64_t timeout_ms, bool 
 
 int cli_stun(int argc, char **argv)
 {
-    const char *local = NULL;
-    uint64_t timeout_ms = 0;
-    bool nat = false;
+    struct options to = {.count = 1};
     const struct cli_option options[] = {
-        {"local", 0, CLI_TEXT, "ADDR", &local, "send from this address"},
-        {"timeout", 0, CLI_NUMBER, "MS", &timeout_ms, "wait so long for each answer (5000)"},
-        {"nat", 0, CLI_FLAG, NULL, &nat, "find the NAT's mapping and filtering (RFC 5780)"},
+        {"local", 0, CLI_TEXT, "ADDR:PORT", &to.local,
+         "send from there; --nat takes further ports"},
+        {"count", 'c', CLI_NUMBER, "N", &to.count, "so many requests, one after another"},
+        {"timeout", 0, CLI_NUMBER, "MS", &to.timeout_ms, "wait so long for each answer (5000)"},
+        {"nat", 0, CLI_FLAG, NULL, &to.nat, "find the NAT's mapping and filtering (RFC 5780)"},
         {0},
     };
     const struct cli_command about = {
         .usage = "stun HOST[:PORT] [options]",
-        .about = "Ask a STUN server over real sockets what it sees of us.",
+        .about = "Ask a STUN server over real sockets what it sees of us. Exit code 1: no answer.",
         .options = options,
         .words_min = 1,
         .words_max = 1,
@@ -165,5 +201,6 @@ int cli_stun(int argc, char **argv)
     int code;
     if (!cli_parse(&about, argc, argv, &words, &code))
         return code;
-    return run(argv[1], local, timeout_ms, nat);
+    to.server = argv[1];
+    return run(&to);
 }

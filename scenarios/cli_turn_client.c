@@ -1,17 +1,23 @@
 // simrtc turn-client: is a TURN server whole? Two allocations on it send to each other through
-// their relays, message by message, and every one must come back as it was.
+// their relays, message by message, and every one must come back as it was. Once by channels, once
+// by Send indications, from new sockets: servers keep an address that had an allocation for a while
+// (coturn answers 437).
 #include "scenarios/cli.h"
 #include "scenarios/socket_loop.h"
+#include "scenarios/socket_words.h"
 
 #include "stack/turn/turn.h"
 
+#include <inttypes.h>
 #include <stdio.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #define TURN_PORT 3478
 #define ANSWER_TIME (5 * TIME_S) // for each step
 #define SIZE_MAX_BYTES 1400
+#define STAY_MAX_MS 3600000
+// A deadline further away than this is no retransmission: the client waits for a timer to be due.
+#define IDLE (20 * TIME_S)
 
 struct side {
     struct addr local;
@@ -20,12 +26,22 @@ struct side {
 
 struct check {
     struct socket_loop *loop;
+    struct trace_log log;
     struct side sides[2]; // [0] asks, [1] echoes
+    bool channels;        // in this round
     uint64_t messages, size;
+    nanotime stay;
     uint64_t returned;
+    uint64_t channel_data_sent, channel_data_received; // datagrams of both sides
     bool damaged;
-    bool interrupted;
+    int over; // the exit code, once the system or a signal ended it
 };
+
+// RFC 8656 12.4: the first two bits tell ChannelData from STUN.
+static bool is_channel_data(struct bytes datagram)
+{
+    return datagram.len > 0 && datagram.at[0] >> 6 == 1;
+}
 
 static void message_fill(const struct check *check, uint64_t number, uint8_t *to)
 {
@@ -57,22 +73,30 @@ static void pump(struct check *check)
             struct side *side = &check->sides[i];
             while (turn_client_poll(side->client, socket_loop_now(check->loop), &out)) {
                 more = true;
-                if (out.kind == TURN_SEND)
+                if (out.kind == TURN_SEND) {
+                    check->channel_data_sent += is_channel_data(out.datagram.bytes);
                     socket_loop_send(check->loop, &out.datagram, false);
-                else if (out.kind == TURN_DATA)
+                } else if (out.kind == TURN_DATA)
                     received(check, i, &out.datagram);
             }
         }
     }
+    text_clear(&check->log.text); // its lines are written already
 }
 
+static nanotime deadline(const struct check *check)
+{
+    return time_min(turn_client_deadline(check->sides[0].client),
+                    turn_client_deadline(check->sides[1].client));
+}
+
+// Wait for one event, no longer than to `end`, and do what it calls for.
 static void step(struct check *check, nanotime end)
 {
     struct datagram datagram;
-    nanotime wake = time_min(turn_client_deadline(check->sides[0].client),
-                             turn_client_deadline(check->sides[1].client));
-    switch (socket_loop_wait(check->loop, time_min(wake, end), &datagram)) {
+    switch (socket_loop_wait(check->loop, time_min(deadline(check), end), &datagram)) {
     case SOCKET_DATAGRAM:
+        check->channel_data_received += is_channel_data(datagram.bytes);
         for (unsigned i = 0; i < 2; i++) {
             if (addr_equal(&datagram.to, &check->sides[i].local))
                 turn_client_input(check->sides[i].client, socket_loop_now(check->loop), &datagram);
@@ -81,8 +105,12 @@ static void step(struct check *check, nanotime end)
     case SOCKET_DEADLINE:
         break;
     case SOCKET_SIGNAL:
+        check->over = CLI_INTERRUPTED;
+        break;
     case SOCKET_ERROR:
-        check->interrupted = true;
+        check->over = CLI_CANNOT;
+        fprintf(stderr, "turn-client: cannot wait: %s\n",
+                strerror(socket_loop_signal(check->loop)));
         break;
     }
     pump(check);
@@ -104,7 +132,7 @@ static bool wait_for_state(struct check *check, enum turn_client_state state, na
 {
     nanotime end = socket_loop_now(check->loop) + span;
     pump(check);
-    while (!both_are(check, state) && !any_is(check, TURN_FAILED) && !check->interrupted &&
+    while (!both_are(check, state) && !any_is(check, TURN_FAILED) && !check->over &&
            socket_loop_now(check->loop) < end)
         step(check, end);
     return both_are(check, state);
@@ -115,15 +143,14 @@ static bool exchange(struct check *check, uint64_t until)
 {
     struct addr to = turn_client_relayed(check->sides[1].client);
     uint8_t message[SIZE_MAX_BYTES];
-    while (check->returned < until && !check->interrupted && !check->damaged) {
+    while (check->returned < until && !check->over && !check->damaged) {
         uint64_t number = check->returned;
         nanotime now = socket_loop_now(check->loop), end = now + ANSWER_TIME;
         message_fill(check, number, message);
         if (!turn_client_send(check->sides[0].client, now, &to, bytes_of(message, check->size)))
             return false;
         pump(check);
-        while (check->returned == number && !check->interrupted &&
-               socket_loop_now(check->loop) < end)
+        while (check->returned == number && !check->over && socket_loop_now(check->loop) < end)
             step(check, end);
         if (check->returned == number)
             return false;
@@ -131,38 +158,99 @@ static bool exchange(struct check *check, uint64_t until)
     return check->returned == until && !check->damaged;
 }
 
+static bool refreshed(const struct check *check, const struct turn_client_stats before[2])
+{
+    return turn_client_stats(check->sides[0].client).refreshes > before[0].refreshes &&
+           turn_client_stats(check->sides[1].client).refreshes > before[1].refreshes;
+}
+
 static bool refresh(struct check *check)
 {
-    unsigned before[2];
+    struct turn_client_stats before[2];
     nanotime now = socket_loop_now(check->loop), end = now + ANSWER_TIME;
     for (unsigned i = 0; i < 2; i++) {
-        before[i] = turn_client_stats(check->sides[i].client).refreshes;
+        before[i] = turn_client_stats(check->sides[i].client);
         turn_client_refresh(check->sides[i].client, now);
     }
     pump(check);
-    while (!check->interrupted && socket_loop_now(check->loop) < end &&
-           (turn_client_stats(check->sides[0].client).refreshes == before[0] ||
-            turn_client_stats(check->sides[1].client).refreshes == before[1]))
+    while (!check->over && socket_loop_now(check->loop) < end && !refreshed(check, before))
         step(check, end);
-    return turn_client_stats(check->sides[0].client).refreshes > before[0] &&
-           turn_client_stats(check->sides[1].client).refreshes > before[1];
+    return refreshed(check, before);
+}
+
+static bool renewed(const struct check *check, const struct turn_client_stats before[2])
+{
+    for (unsigned i = 0; i < 2; i++) {
+        struct turn_client_stats now = turn_client_stats(check->sides[i].client);
+        if (now.permissions == before[i].permissions ||
+            (check->channels && now.channel_binds == before[i].channel_binds))
+            return false;
+    }
+    return true;
+}
+
+// Permissions and channels are renewed minutes after they were made. The clients know no other time
+// than what they are told: they are told that it has come.
+static bool renew(struct check *check)
+{
+    struct turn_client_stats before[2];
+    for (unsigned i = 0; i < 2; i++)
+        before[i] = turn_client_stats(check->sides[i].client);
+    nanotime end = socket_loop_now(check->loop) + ANSWER_TIME;
+    while (!check->over && !any_is(check, TURN_FAILED) && !renewed(check, before) &&
+           socket_loop_now(check->loop) < end) {
+        nanotime now = socket_loop_now(check->loop), wake = deadline(check);
+        if (wake != TIME_NEVER && wake - now > IDLE) {
+            socket_loop_skip(check->loop, wake - now);
+            end = time_add(end, wake - now);
+        }
+        step(check, end);
+    }
+    return renewed(check, before);
+}
+
+// Hold the allocations for a while of real time, as nonces age.
+static bool stay(struct check *check)
+{
+    nanotime end = socket_loop_now(check->loop) + check->stay;
+    while (!check->over && !any_is(check, TURN_FAILED) && socket_loop_now(check->loop) < end)
+        step(check, end);
+    return !check->over && both_are(check, TURN_ALLOCATED);
 }
 
 static int failed(const struct check *check, const char *what)
 {
     struct bytes reason = {0};
-    if (check->interrupted)
-        return CLI_INTERRUPTED;
+    char text[SOCKET_TEXT_MAX];
+    if (check->over)
+        return check->over;
     for (unsigned i = 0; i < 2; i++) {
         if (turn_client_state(check->sides[i].client) != TURN_FAILED)
             continue;
         unsigned code = turn_client_failure(check->sides[i].client, &reason);
-        fprintf(stderr, "turn-client: %s: error %u %.*s\n", what, code, (int)reason.len,
-                (const char *)reason.at);
+        fprintf(stderr, "turn-client: %s: error %u %s\n", what, code, socket_print(reason, text));
         return CLI_FAILED;
     }
     fprintf(stderr, "turn-client: %s\n", what);
     return CLI_FAILED;
+}
+
+static void print_round(const struct check *check)
+{
+    unsigned requests = 0, repeated = 0, stale = 0, permissions = 0, channels = 0;
+    for (unsigned i = 0; i < 2; i++) {
+        struct turn_client_stats stats = turn_client_stats(check->sides[i].client);
+        requests += stats.requests;
+        repeated += stats.retransmissions;
+        stale += stats.stale_nonces;
+        permissions += stats.permissions;
+        channels += stats.channel_binds;
+    }
+    printf("messages    %" PRIu64 " of %" PRIu64 " bytes, there and back; ChannelData %" PRIu64
+           " sent, %" PRIu64 " received\n",
+           check->returned, check->size, check->channel_data_sent, check->channel_data_received);
+    printf("requests    %u, of them %u repeated; %u stale nonces, %u permissions, %u channels\n",
+           requests, repeated, stale, permissions, channels);
 }
 
 static int check_server(struct check *check)
@@ -174,21 +262,21 @@ static int check_server(struct check *check)
         return failed(check, "no allocation");
     struct addr relays[2] = {turn_client_relayed(check->sides[0].client),
                              turn_client_relayed(check->sides[1].client)};
+    printf("%s\n", check->channels ? "by channels" : "by Send indications");
     printf("relayed     %s, %s\n", addr_print(&relays[0], a), addr_print(&relays[1], b));
     for (unsigned i = 0; i < 2; i++)
         turn_client_permit(check->sides[i].client, socket_loop_now(check->loop), &relays[1 - i].ip);
     if (!exchange(check, (check->messages + 1) / 2))
         return failed(check, "a message did not come back, or not as it was");
+    if (!stay(check))
+        return failed(check, "the allocation did not hold");
     if (!refresh(check))
         return failed(check, "a Refresh was not answered");
+    if (!renew(check))
+        return failed(check, "a permission or a channel was not renewed");
     if (!exchange(check, check->messages))
         return failed(check, "after the Refresh, a message did not come back");
-    struct turn_client_stats stats = turn_client_stats(check->sides[0].client);
-    printf("messages    %llu of %llu bytes, there and back\n", (unsigned long long)check->returned,
-           (unsigned long long)check->size);
-    printf("requests    %u, of them %u repeated, %u stale nonces, %u permissions, %u channels\n",
-           stats.requests, stats.retransmissions, stats.stale_nonces, stats.permissions,
-           stats.channel_binds);
+    print_round(check);
     for (unsigned i = 0; i < 2; i++)
         turn_client_release(check->sides[i].client, socket_loop_now(check->loop));
     if (!wait_for_state(check, TURN_RELEASED, ANSWER_TIME))
@@ -199,58 +287,76 @@ static int check_server(struct check *check)
 
 struct options {
     const char *server, *user;
-    uint64_t messages, size;
-    bool indications, trace;
+    uint64_t messages, size, family, stay_ms;
+    bool channels, indications, trace;
 };
 
-static bool open_side(struct check *check, unsigned index, const struct options *options,
-                      const struct addr *server, struct trace_log *log, struct err *err)
+// Two new clients on two new sockets.
+static int round_of(struct check *check, const struct options *options,
+                    const struct socket_user *user, const struct addr *server, bool channels,
+                    struct err *err)
 {
-    struct side *side = &check->sides[index];
-    struct arena arena = {0};
-    char *name = arena_text(&arena, options->user), *colon = strchr(name, ':');
-    uint64_t seed;
-    bool ready = (colon || err_set(err, "--user: expected NAME:PASSWORD, got '%.60s'", name)) &&
-                 (getrandom(&seed, sizeof seed, 0) == sizeof seed || // tidy: the real world
-                  err_set(err, "the system gives no random bytes")) &&
-                 socket_route(server, &side->local, err) &&
-                 socket_loop_open(check->loop, &side->local, err);
-    if (ready) {
-        *colon = 0;
+    check->channels = channels;
+    check->returned = check->channel_data_sent = check->channel_data_received = 0;
+    struct rng rng;
+    bool ready = socket_rng(NULL, &rng, err);
+    for (unsigned i = 0; ready && i < 2; i++) {
+        struct side *side = &check->sides[i];
+        ready = socket_route(server, &side->local, err) &&
+                socket_loop_open(check->loop, &side->local, err);
         struct turn_client_config config = {
             .local = side->local,
             .server = *server,
-            .username = name,
-            .password = colon + 1,
-            .channels = !options->indications,
-            .rng = rng_seed(seed, "turn-client"),
-            .trace = trace_of(options->trace ? log : NULL, index ? "echo" : "turn"),
+            .username = user->name,
+            .password = user->password,
+            .family = options->family == 4   ? IP_V4
+                      : options->family == 6 ? IP_V6
+                                             : IP_NONE,
+            .channels = channels,
+            .rng = rng_seed(rng_u64(&rng), "turn-client"),
+            .trace = trace_of(options->trace ? &check->log : NULL, i ? "echo" : "turn"),
         };
-        side->client = turn_client_new(&config);
+        side->client = ready ? turn_client_new(&config) : NULL;
     }
-    arena_free(&arena);
-    return ready;
+    int code = ready ? check_server(check) : CLI_CANNOT;
+    for (unsigned i = 0; i < 2; i++) {
+        socket_loop_close(check->loop, &check->sides[i].local);
+        turn_client_free(check->sides[i].client);
+        check->sides[i] = (struct side){0};
+    }
+    return code;
 }
 
-static int run(const struct options *options)
+static bool is_possible(const struct options *options, struct err *err)
 {
-    struct check check = {.messages = options->messages, .size = options->size};
-    struct trace_log log = {.live_fd = STDERR_FILENO};
+    if (options->size > SIZE_MAX_BYTES)
+        return err_set(err, "--size: expected at most %d", SIZE_MAX_BYTES);
+    if (options->family && options->family != 4 && options->family != 6)
+        return err_set(err, "--family: expected 4 or 6");
+    if (options->stay_ms > STAY_MAX_MS)
+        return err_set(err, "--stay: expected at most %d", STAY_MAX_MS);
+    return true;
+}
+
+static int run(const struct options *options, struct arena *arena, struct err *err)
+{
+    struct check check = {.log = {.live_fd = STDERR_FILENO},
+                          .messages = options->messages,
+                          .size = options->size,
+                          .stay = (nanotime)options->stay_ms * TIME_MS};
     struct addr server;
-    struct err err = {0};
-    int code = CLI_CANNOT;
-    bool ready = socket_resolve(options->server, TURN_PORT, &server, &err) &&
-                 (check.loop = socket_loop_new(2, &err));
-    for (unsigned i = 0; ready && i < 2; i++)
-        ready = open_side(&check, i, options, &server, &log, &err);
-    if (ready)
-        code = check_server(&check);
-    else
-        fprintf(stderr, "turn-client: %s\n", err.text);
-    for (unsigned i = 0; i < 2; i++)
-        turn_client_free(check.sides[i].client);
+    struct socket_user user;
+    bool both = options->channels == options->indications;
+    bool ready = socket_parse_user(options->user, arena, &user, err) &&
+                 socket_resolve(options->server, TURN_PORT, &server, err) &&
+                 (check.loop = socket_loop_new(2, err));
+    int code = ready ? CLI_PASSED : CLI_CANNOT;
+    if (ready && (both || options->channels))
+        code = round_of(&check, options, &user, &server, true, err);
+    if (code == CLI_PASSED && (both || options->indications))
+        code = round_of(&check, options, &user, &server, false, err);
     socket_loop_free(check.loop);
-    text_free(&log.text);
+    text_free(&check.log.text);
     return code;
 }
 
@@ -261,7 +367,10 @@ int cli_turn_client(int argc, char **argv)
         {"user", 0, CLI_TEXT, "NAME:PASSWORD", &to.user, "the credentials (user:password)"},
         {"messages", 0, CLI_NUMBER, "N", &to.messages, "so many, there and back (100)"},
         {"size", 0, CLI_NUMBER, "BYTES", &to.size, "of each, at most 1400 (200)"},
-        {"indications", 0, CLI_FLAG, NULL, &to.indications, "Send indications, no channels"},
+        {"channels", 0, CLI_FLAG, NULL, &to.channels, "by channels alone"},
+        {"indications", 0, CLI_FLAG, NULL, &to.indications, "by Send indications alone"},
+        {"family", 0, CLI_NUMBER, "4|6", &to.family, "of the relayed addresses (the server's)"},
+        {"stay", 0, CLI_NUMBER, "MS", &to.stay_ms, "hold the allocations so long before Refresh"},
         {"verbose", 'v', CLI_FLAG, NULL, &to.trace, "trace to stderr"},
         {0},
     };
@@ -269,7 +378,9 @@ int cli_turn_client(int argc, char **argv)
         .usage = "turn-client HOST[:PORT] [options]",
         .about =
             "Check a TURN server (UDP) over real sockets: two allocations, messages between their\n"
-            "relays, a Refresh, release.",
+            "relays, Refresh, renewal of permissions and channels, release. First by channels, "
+            "then\n"
+            "by Send indications.",
         .options = options,
         .words_min = 1,
         .words_max = 1,
@@ -278,10 +389,12 @@ int cli_turn_client(int argc, char **argv)
     int code;
     if (!cli_parse(&about, argc, argv, &words, &code))
         return code;
-    if (to.size > SIZE_MAX_BYTES) {
-        fprintf(stderr, "turn-client: --size: expected at most %d\n", SIZE_MAX_BYTES);
-        return CLI_CANNOT;
-    }
+    struct arena arena = {0};
+    struct err err = {0};
     to.server = argv[1];
-    return run(&to);
+    code = is_possible(&to, &err) ? run(&to, &arena, &err) : CLI_CANNOT;
+    if (err_is_set(&err))
+        fprintf(stderr, "turn-client: %s\n", err.text);
+    arena_free(&arena);
+    return code;
 }

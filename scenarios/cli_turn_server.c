@@ -1,64 +1,108 @@
 // simrtc turn-server: the STUN and TURN server of the stack, on real sockets.
 #include "scenarios/cli.h"
 #include "scenarios/socket_loop.h"
+#include "scenarios/socket_words.h"
 
 #include "stack/turn/turn.h"
 
-#include <signal.h>
+#include <inttypes.h>
 #include <stdio.h>
-#include <sys/random.h>
 #include <unistd.h>
 
+#define STUN_PORT 3478
 #define SOCKETS_MAX 4096
 #define USERS_MAX CLI_TEXTS_MAX
 
 struct options {
-    const char *listen, *realm, *relay_ip, *relay_ports, *seed;
+    const char *listen, *other, *realm, *relay_ip, *relay_ports, *seed;
     struct cli_texts users;
     uint64_t nonce_lifetime_s, seconds, quota;
     bool allow_loopback_peers, channels_5766, trace;
 };
 
-static bool parse_ports(const char *text, struct turn_server_config *config, struct err *err)
-{
-    struct bytes all = bytes_text(text), low = all;
-    uint64_t min, max;
-    for (low.len = 0; low.len < all.len && all.at[low.len] != '-';)
-        low.len++;
-    if (!bytes_parse_u64(low, 65535, &min) ||
-        !bytes_parse_u64(bytes_from(all, low.len + 1), 65535, &max) || min == 0 || max < min)
-        return err_set(err, "--relay-ports: expected MIN-MAX, got '%.60s'", text);
-    config->relay_port_min = (uint16_t)min;
-    config->relay_port_max = (uint16_t)max;
-    return true;
-}
+struct service {
+    struct turn_server_config config;
+    struct turn_user users[USERS_MAX];
+    struct trace_log log;
+    struct socket_loop *loop;
+    struct turn_server *server;
+    nanotime end;
+};
 
-// "name:password"; the text is cut in two in place of a copy of its own.
 static bool parse_users(const struct cli_texts *texts, struct arena *arena, struct turn_user *users,
                         struct err *err)
 {
     for (unsigned i = 0; i < texts->count; i++) {
-        char *name = arena_text(arena, texts->at[i]), *colon = strchr(name, ':');
-        if (!colon || colon == name)
-            return err_set(err, "--user: expected NAME:PASSWORD, got '%.60s'", texts->at[i]);
-        *colon = 0;
-        users[i] = (struct turn_user){name, colon + 1};
+        struct socket_user user;
+        if (!socket_parse_user(texts->at[i], arena, &user, err))
+            return false;
+        users[i] = (struct turn_user){user.name, user.password};
     }
     return true;
 }
 
-// Nonces and relayed ports of a real server must not be guessed; with --seed they can be repeated.
-static bool seed_of(const char *text, uint64_t *out, struct err *err)
+static bool parse_other(const char *text, struct turn_server_config *config, struct err *err)
 {
-    if (text)
-        return bytes_parse_u64(bytes_text(text), UINT64_MAX, out) ||
-               err_set(err, "--seed: expected a whole number, got '%.60s'", text);
-    return getrandom(out, sizeof *out, 0) == sizeof *out || // tidy: the real world's randomness
-           err_set(err, "the system gives no random bytes");
+    const struct addr *listen = &config->listen;
+    struct addr *other = &config->other;
+    if (!socket_parse_local("other", text, STUN_PORT + 1, other, err))
+        return false;
+    // RFC 5780 6: both differ, so that there are four sockets to answer from.
+    if (other->ip.family != listen->ip.family || ip_equal(&other->ip, &listen->ip) ||
+        other->port == listen->port || other->port == 0 || listen->port == 0)
+        return err_set(err, "--other: expected another IP and another port than --listen has");
+    return true;
 }
 
-static void pump(struct socket_loop *loop, struct turn_server *server)
+static bool parse(const struct options *options, struct arena *arena, struct service *service,
+                  struct err *err)
 {
+    struct turn_server_config *config = &service->config;
+    if (!parse_users(&options->users, arena, service->users, err) ||
+        !socket_parse_local("listen", options->listen, STUN_PORT, &config->listen, err) ||
+        (options->other && !parse_other(options->other, config, err)) ||
+        (options->relay_ports && !socket_parse_ports(options->relay_ports, &config->relay_port_min,
+                                                     &config->relay_port_max, err)) ||
+        !socket_rng(options->seed, &config->rng, err))
+        return false;
+    config->relay_ip = config->listen.ip;
+    if (options->relay_ip && (!ip_parse(bytes_text(options->relay_ip), &config->relay_ip) ||
+                              ip_is_unspecified(&config->relay_ip)))
+        return err_set(err, "--relay-ip: expected an address of this machine, got '%.60s'",
+                       options->relay_ip);
+    if (options->nonce_lifetime_s > UINT32_MAX || options->quota > UINT32_MAX ||
+        options->seconds > UINT32_MAX)
+        return err_set(err, "--nonce-lifetime, --quota, --seconds: expected at most %" PRIu32,
+                       UINT32_MAX);
+    config->nonce_lifetime_s = (uint32_t)options->nonce_lifetime_s;
+    config->allocations_per_user_max = (unsigned)options->quota;
+    service->end = options->seconds ? (nanotime)options->seconds * TIME_S : TIME_NEVER;
+    return true;
+}
+
+static bool open_all(struct service *service, struct err *err)
+{
+    struct turn_server_config *config = &service->config;
+    service->loop = socket_loop_new(SOCKETS_MAX, err);
+    if (!service->loop || !socket_loop_open(service->loop, &config->listen, err))
+        return false;
+    if (addr_is_none(&config->other))
+        return true;
+    struct addr others[] = {config->other,
+                            {config->other.ip, config->listen.port},
+                            {config->listen.ip, config->other.port}};
+    for (unsigned i = 0; i < sizeof others / sizeof others[0]; i++) {
+        if (!socket_loop_open(service->loop, &others[i], err))
+            return false;
+    }
+    return true;
+}
+
+// Do what the server wants done.
+static void pump(struct service *service)
+{
+    struct socket_loop *loop = service->loop;
+    struct turn_server *server = service->server;
     struct turn_server_output out;
     nanotime now = socket_loop_now(loop);
     while (turn_server_poll(server, now, &out)) {
@@ -78,68 +122,65 @@ static void pump(struct socket_loop *loop, struct turn_server *server)
     }
 }
 
-static int serve(struct socket_loop *loop, struct turn_server *server, nanotime end)
+static int serve(struct service *service, struct err *err)
 {
+    struct socket_loop *loop = service->loop;
     struct datagram datagram;
     for (;;) {
-        pump(loop, server);
-        nanotime now = socket_loop_now(loop);
-        if (now >= end)
+        pump(service);
+        text_clear(&service->log.text); // its lines are written already
+        if (socket_loop_now(loop) >= service->end)
             return CLI_PASSED;
-        switch (socket_loop_wait(loop, time_min(turn_server_deadline(server), end), &datagram)) {
+        nanotime wake = time_min(turn_server_deadline(service->server), service->end);
+        switch (socket_loop_wait(loop, wake, &datagram)) {
         case SOCKET_DATAGRAM:
-            turn_server_input(server, socket_loop_now(loop), &datagram);
+            turn_server_input(service->server, socket_loop_now(loop), &datagram);
             break;
         case SOCKET_DEADLINE:
             break;
-        case SOCKET_SIGNAL:
-            return socket_loop_signal(loop) == SIGTERM ? CLI_PASSED : CLI_INTERRUPTED;
+        case SOCKET_SIGNAL: // the ordinary end of a server
+            return CLI_PASSED;
         case SOCKET_ERROR:
+            err_set(err, "cannot wait: %s", strerror(socket_loop_signal(loop)));
             return CLI_CANNOT;
         }
     }
 }
 
+static void print_stats(const struct turn_server *server)
+{
+    struct turn_server_stats stats = turn_server_stats(server);
+    printf("bindings %u, allocations %u, refreshes %u, permissions %u, channels %u, errors %u, "
+           "relayed to peers %" PRIu64 ", to clients %" PRIu64 "\n",
+           stats.bindings, stats.allocations, stats.refreshes, stats.permissions, stats.channels,
+           stats.errors, stats.relayed_to_peers, stats.relayed_to_clients);
+}
+
 static int run(const struct options *options, struct arena *arena, struct err *err)
 {
-    struct turn_user users[USERS_MAX];
-    struct trace_log log = {.live_fd = STDERR_FILENO};
-    struct turn_server_config config = {
-        .users = users,
+    struct service *service = arena_alloc(arena, sizeof *service);
+    service->log.live_fd = STDERR_FILENO;
+    service->config = (struct turn_server_config){
+        .users = service->users,
         .users_count = options->users.count,
         .realm = options->realm,
-        .nonce_lifetime_s = (uint32_t)options->nonce_lifetime_s,
-        .allocations_per_user_max = (unsigned)options->quota,
         .stun_only = options->users.count == 0,
         .allow_loopback_peers = options->allow_loopback_peers,
         .rfc5766_channels = options->channels_5766,
-        .trace = trace_of(options->trace ? &log : NULL, "turn"),
+        .trace = trace_of(options->trace ? &service->log : NULL, "turn"),
     };
-    uint64_t seed;
-    if (!parse_users(&options->users, arena, users, err) || !seed_of(options->seed, &seed, err) ||
-        (options->relay_ports && !parse_ports(options->relay_ports, &config, err)) ||
-        !socket_resolve(options->listen, 3478, &config.listen, err))
-        return CLI_CANNOT;
-    config.rng = rng_seed(seed, "turn-server");
-    config.relay_ip = config.listen.ip;
-    if (options->relay_ip && !ip_parse(bytes_text(options->relay_ip), &config.relay_ip)) {
-        err_set(err, "--relay-ip: expected an address, got '%.60s'", options->relay_ip);
-        return CLI_CANNOT;
+    int code = CLI_CANNOT;
+    if (parse(options, arena, service, err) && open_all(service, err)) {
+        char text[ADDR_TEXT_MAX];
+        service->server = turn_server_new(&service->config);
+        printf("listening on %s\n", addr_print(&service->config.listen, text));
+        fflush(stdout);
+        code = serve(service, err);
+        print_stats(service->server);
+        turn_server_free(service->server);
     }
-    struct socket_loop *loop = socket_loop_new(SOCKETS_MAX, err);
-    if (!loop || !socket_loop_open(loop, &config.listen, err)) {
-        socket_loop_free(loop);
-        return CLI_CANNOT;
-    }
-    char text[ADDR_TEXT_MAX];
-    printf("listening on %s\n", addr_print(&config.listen, text));
-    fflush(stdout);
-    struct turn_server *server = turn_server_new(&config);
-    int code =
-        serve(loop, server, options->seconds ? (nanotime)options->seconds * TIME_S : TIME_NEVER);
-    turn_server_free(server);
-    socket_loop_free(loop);
-    text_free(&log.text);
+    socket_loop_free(service->loop);
+    text_free(&service->log.text);
     return code;
 }
 
@@ -148,6 +189,7 @@ int cli_turn_server(int argc, char **argv)
     struct options to = {.listen = "127.0.0.1:3478", .realm = "simrtc"};
     const struct cli_option options[] = {
         {"listen", 0, CLI_TEXT, "ADDR:PORT", &to.listen, "listen there (127.0.0.1:3478)"},
+        {"other", 0, CLI_TEXT, "ADDR:PORT", &to.other, "second IP and port, for RFC 5780"},
         {"user", 0, CLI_TEXTS, "NAME:PASSWORD", &to.users, "may allocate; without any: STUN alone"},
         {"realm", 0, CLI_TEXT, "REALM", &to.realm, "of the credentials (simrtc)"},
         {"relay-ip", 0, CLI_TEXT, "ADDR", &to.relay_ip, "relayed addresses (where it listens)"},
@@ -165,7 +207,10 @@ int cli_turn_server(int argc, char **argv)
     const struct cli_command about = {
         .usage = "turn-server [options]",
         .about =
-            "Be a STUN and TURN server (UDP, RFC 8656) on real sockets until SIGTERM or Ctrl-C.",
+            "Be a STUN and TURN server (UDP, RFC 8656) on real sockets until SIGTERM or Ctrl-C.\n"
+            "Nonces and ports come from 256 bits of the system's random source by a generator "
+            "that\n"
+            "is not cryptographic: for labs and checks, not for the open internet.",
         .options = options,
     };
     unsigned words;

@@ -108,6 +108,8 @@ static bool split(const char *text, char host[NAME_MAX_LEN + 1], uint16_t *port)
     const char *colon = strrchr(text, ':');
     const char *bracket = text[0] == '[' ? strchr(text, ']') : NULL;
     size_t len = strlen(text);
+    if (text[0] == '[' && !bracket)
+        return false;
     if (bracket) {
         if (bracket[1] != 0 && bracket[1] != ':')
             return false;
