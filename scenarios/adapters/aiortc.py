@@ -76,12 +76,13 @@ class Peer:
         say("sdp", type=self.pc.localDescription.type, sdp=self.pc.localDescription.sdp)
 
     async def init(self, iceServers, iceTransportPolicy, **_):
+        if iceTransportPolicy != "all":
+            say("error", text=f"aiortc has no policy '{iceTransportPolicy}'", fatal=True)
+            os._exit(1)
         self.pc = aiortc.RTCPeerConnection(aiortc.RTCConfiguration([aiortc.RTCIceServer(**server) for server in iceServers]))
         for key, attribute in STATES.items():
             self.pc.on(attribute.lower() + "change", lambda key=key, attribute=attribute: say("state", **{key: getattr(self.pc, attribute)}))
         self.pc.on("datachannel", self.watch_incoming)
-        if iceTransportPolicy != "all":
-            raise ValueError(f"aiortc has no policy '{iceTransportPolicy}'")
 
     async def start(self, **_):
         pass

@@ -27,6 +27,7 @@ def say(event, **keys):
 try:
     import gi
 
+    gi.require_version("Gst", "1.0")
     gi.require_version("GstWebRTC", "1.0")
     gi.require_version("GstSdp", "1.0")
     from gi.repository import GLib, Gst, GstSdp, GstWebRTC
