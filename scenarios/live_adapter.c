@@ -543,78 +543,19 @@ bool live_adapter_is_detailed(const void *peer)
     return a->detailed;
 }
 
-static json_t *server_json(const struct peer_server *server)
-{
-    char addr[ADDR_TEXT_MAX], url[ADDR_TEXT_MAX + 32];
-    bool turn = server->kind == PEER_TURN;
-    addr_print(&server->addr, addr);
-    snprintf(url, sizeof url, turn ? "turn:%s?transport=udp" : "stun:%s", addr);
-    json_t *object = json_object();
-    json_object_set_new(object, "urls", json_string(url));
-    if (turn) {
-        json_object_set_new(object, "username", json_string(server->username));
-        json_object_set_new(object, "credential", json_string(server->password));
-    }
-    return object;
-}
-
-// What only this stack has a use for: the rest of its config, and where its chance begins, so that
-// it does in the live world what it does in the virtual one.
-static json_t *own_json(const struct peer_config *c)
-{
-    json_t *own = json_object(), *locals = json_array(), *stream = json_array();
-    char addr[ADDR_TEXT_MAX];
-    for (unsigned i = 0; i < c->locals_count; i++)
-        json_array_append_new(locals, json_string(addr_print(&c->locals[i], addr)));
-    for (size_t i = 0; i < sizeof c->rng.s / sizeof c->rng.s[0]; i++) {
-        snprintf(addr, sizeof addr, "%llu", (unsigned long long)c->rng.s[i]);
-        json_array_append_new(stream, json_string(addr));
-    }
-    json_object_set_new(own, "locals", locals);
-    json_object_set_new(own, "stream", stream);
-    const struct {
-        const char *name;
-        json_int_t value;
-    } numbers[] = {
-        {"lite", c->ice_lite},
-        {"ice-only", c->ice_only},
-        {"force-role", c->force_role},
-        {"role", c->role},
-        {"setup", c->setup},
-        {"identity", c->identity},
-        {"wrong-fingerprint", c->wrong_fingerprint},
-        {"mtu", (json_int_t)c->mtu},
-        {"sctp-port", c->sctp_port},
-        {"max-message-size", (json_int_t)c->max_message_size},
-        {"ta", c->ice_ta},
-        {"consent-interval", c->consent_interval},
-        {"consent-timeout", c->consent_timeout},
-        {"nomination-wait", c->nomination_wait},
-        {"patience", c->patience},
-        {"gather-timeout", c->gather_timeout},
-        {"turn-lifetime", c->turn_lifetime_s},
-        {"turn-channels", c->turn_channels},
-    };
-    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
-        json_object_set_new(own, numbers[i].name, json_integer(numbers[i].value));
-    snprintf(addr, sizeof addr, "%llu", (unsigned long long)c->tiebreaker);
-    json_object_set_new(own, "tiebreaker", json_string(addr));
-    return own;
-}
-
 void live_adapter_init(void *peer, bool own)
 {
     struct adapter *a = peer;
     json_t *init = command("init"), *servers = json_array();
     for (unsigned i = 0; i < a->config.servers_count; i++)
-        json_array_append_new(servers, server_json(&a->config.servers[i]));
+        json_array_append_new(servers, live_json_server(&a->config.servers[i]));
     json_object_set_new(init, "name", json_string(a->config.name));
     json_object_set_new(init, "iceServers", servers);
     json_object_set_new(init, "iceTransportPolicy",
                         json_string(a->config.relay_only ? "relay" : "all"));
     json_object_set_new(init, "trickle", json_boolean(a->config.trickle));
     if (own)
-        json_object_set_new(init, "simrtc", own_json(&a->config));
+        json_object_set_new(init, "simrtc", live_json_config(&a->config));
     a->own = own;
     tell(a, init);
     if (a->config.ice_only && !own)

@@ -91,7 +91,7 @@ static struct sockaddr_in to_system(const struct addr *addr)
 // Without a word from the bench: each address of this namespace, and any port.
 static void find_locals(struct peer_process *p)
 {
-    struct ifreq found[2 * PEER_LOCALS_MAX];
+    struct ifreq found[2 * PEER_LOCALS_MAX] = {0};
     struct ifconf all = {.ifc_len = sizeof found, .ifc_req = found};
     int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     size_t count = 0;
