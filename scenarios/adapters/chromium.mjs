@@ -3,7 +3,7 @@
 //
 // The page is a file, since only of a page with a secure origin, that may use a camera, the browser tells all addresses. The camera is a fake one.
 import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { fatal, serve, unsupported } from './lines.mjs';
 import { w3c_commands } from './w3c.mjs';
@@ -11,6 +11,11 @@ import { w3c_commands } from './w3c.mjs';
 const COMMANDS = ['init', 'start', 'open', 'offer', 'answer', 'candidate', 'send', 'stats', 'close'];
 const folder = mkdtempSync(`${tmpdir()}/simrtc-chromium-`);
 writeFileSync(`${folder}/page.html`, '<!doctype html><title>peer</title>');
+
+// Whatever ends this process, the folder goes.
+const cleaner = spawn('sh', ['-c', 'cat; sleep 0.5; rm -rf "$1"', 'sh', folder], { detached: true, stdio: ['pipe', 'ignore', 'ignore'] });
+cleaner.on('error', () => {});
+cleaner.unref();
 
 const browser = spawn('chromium', [
     '--headless', '--remote-debugging-pipe', `--user-data-dir=${folder}`, '--no-first-run', '--disable-gpu', '--disable-background-networking',
@@ -22,11 +27,6 @@ process.on('exit', () => {
     try {
         process.kill(-browser.pid, 'SIGKILL'); // all its processes; without us it would end by itself, but later
     } catch { /* it has gone */ }
-    try {
-        rmSync(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 20 });
-    } catch (error) {
-        console.error(error); // the last of them still wrote to it
-    }
 });
 for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'])
     process.on(signal, () => process.exit(1));
