@@ -31,6 +31,9 @@ int cli_turn_client(int argc, char **argv);
 // `simrtc run`, or with `real` (live_run.h; it takes the options) `simrtc live`.
 struct live_options;
 int cli_run_in(int argc, char **argv, struct live_options *real);
+// The same for what is loaded already.
+int cli_run_loaded(struct scenario_set *set, struct live_options *real, const char *out,
+                   const char *program);
 
 // ------------------------------------------------------------------------------------- options
 

@@ -218,6 +218,21 @@ static bool span(const char *option, const char *text, nanotime *out)
     return false;
 }
 
+int cli_run_loaded(struct scenario_set *set, struct live_options *real, const char *out,
+                   const char *program)
+{
+    struct run_command command = {
+        .real = real,
+        .jobs = 1,
+        .out = out,
+        .keep_going = true,
+        .captures = true,
+        .progress = isatty(STDERR_FILENO),
+        .started = clock_real(),
+    };
+    return run_set(&command, set, program);
+}
+
 int cli_run(int argc, char **argv)
 {
     return cli_run_in(argc, argv, NULL);

@@ -1,6 +1,7 @@
 #include "scenarios/live_adapter.h"
 
 #include "base/arena.h"
+#include "scenarios/live_config.h"
 #include "scenarios/live_json.h"
 #include "scenarios/live_stats.h"
 
@@ -546,16 +547,8 @@ bool live_adapter_is_detailed(const void *peer)
 void live_adapter_init(void *peer, bool own)
 {
     struct adapter *a = peer;
-    json_t *init = command("init"), *servers = json_array();
-    for (unsigned i = 0; i < a->config.servers_count; i++)
-        json_array_append_new(servers, live_json_server(&a->config.servers[i]));
-    json_object_set_new(init, "name", json_string(a->config.name));
-    json_object_set_new(init, "iceServers", servers);
-    json_object_set_new(init, "iceTransportPolicy",
-                        json_string(a->config.relay_only ? "relay" : "all"));
-    json_object_set_new(init, "trickle", json_boolean(a->config.trickle));
-    if (own)
-        json_object_set_new(init, "simrtc", live_json_config(&a->config));
+    json_t *init = command("init");
+    live_config_encode(init, &a->config, own);
     a->own = own;
     tell(a, init);
     if (a->config.ice_only && !own)

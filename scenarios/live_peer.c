@@ -4,6 +4,7 @@
 #include "base/arena.h"
 #include "base/libenv.h"
 #include "base/version.h"
+#include "scenarios/live_config.h"
 #include "scenarios/live_json.h"
 #include "scenarios/live_stats.h"
 
@@ -16,7 +17,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
-#include <sys/random.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -281,92 +281,16 @@ static void pump(struct peer_process *p)
 
 // ---------------------------------------------------------------------------------------- commands
 
-static uint64_t own_number(const json_t *own, const char *name)
-{
-    uint64_t number = 0;
-    live_json_number(own, name, INT64_MAX, &number);
-    return number;
-}
-
-static void read_own(struct peer_process *p, const json_t *own)
-{
-    struct peer_config *c = &p->config;
-    const json_t *value;
-    size_t i;
-    json_array_foreach(json_object_get(own, "locals"), i, value)
-    {
-        const char *text = json_string_value(value);
-        if (i < PEER_LOCALS_MAX && text && addr_parse(bytes_text(text), &c->locals[i]))
-            c->locals_count = (unsigned)i + 1;
-    }
-    c->rng = rng_seed(1, "peer");
-    if (!own && getrandom(c->rng.s, sizeof c->rng.s, 0) < 0) // tidy: others must not foresee it
-        tell_error(p, false, "no random bytes from the system");
-    json_array_foreach(json_object_get(own, "stream"), i, value)
-    {
-        const char *text = json_string_value(value);
-        uint64_t number;
-        if (i < sizeof c->rng.s / sizeof c->rng.s[0] && text &&
-            bytes_parse_u64(bytes_text(text), UINT64_MAX, &number))
-            c->rng.s[i] = number;
-    }
-    const char *tiebreaker = live_json_text(own, "tiebreaker");
-    if (tiebreaker)
-        bytes_parse_u64(bytes_text(tiebreaker), UINT64_MAX, &c->tiebreaker);
-    c->ice_lite = own_number(own, "lite") != 0;
-    c->ice_only = own_number(own, "ice-only") != 0;
-    c->force_role = own_number(own, "force-role") != 0;
-    c->role = own_number(own, "role") ? ICE_CONTROLLING : ICE_CONTROLLED;
-    c->setup = (enum peer_dtls_setup)(own_number(own, "setup") % 3);
-    c->identity = (unsigned)(own_number(own, "identity") % DTLS_IDENTITIES);
-    c->wrong_fingerprint = own_number(own, "wrong-fingerprint") != 0;
-    c->mtu = (size_t)own_number(own, "mtu");
-    c->sctp_port = (uint16_t)own_number(own, "sctp-port");
-    c->max_message_size = own_number(own, "max-message-size");
-    c->ice_ta = (nanotime)own_number(own, "ta");
-    c->consent_interval = (nanotime)own_number(own, "consent-interval");
-    c->consent_timeout = (nanotime)own_number(own, "consent-timeout");
-    c->nomination_wait = (nanotime)own_number(own, "nomination-wait");
-    c->patience = (nanotime)own_number(own, "patience");
-    c->gather_timeout = (nanotime)own_number(own, "gather-timeout");
-    c->turn_lifetime_s = (uint32_t)own_number(own, "turn-lifetime");
-    c->turn_channels = own_number(own, "turn-channels") != 0;
-}
-
-static bool read_server(const json_t *from, struct peer_server *to)
-{
-    const char *url = live_json_text(from, "urls");
-    if (!url || (strncmp(url, "stun:", 5) != 0 && strncmp(url, "turn:", 5) != 0))
-        return false;
-    *to = (struct peer_server){.kind = url[0] == 't' ? PEER_TURN : PEER_STUN,
-                               .username = live_json_text(from, "username"),
-                               .password = live_json_text(from, "credential")};
-    struct bytes addr = bytes_of(url + 5, strcspn(url + 5, "?"));
-    return addr_parse(addr, &to->addr) && (to->kind == PEER_STUN || (to->username && to->password));
-}
-
 static void do_init(struct peer_process *p, const json_t *command)
 {
-    const json_t *servers = json_object_get(command, "iceServers"), *server;
-    const char *policy = live_json_text(command, "iceTransportPolicy");
     struct peer_config *c = &p->config;
-    size_t i;
     struct err err = {0};
     if (p->peer || !libenv_check(&err) || !dtls_library_init(&err)) {
         tell_error(p, true, p->peer ? "a second init" : err.text);
         return;
     }
-    c->name = live_json_text(command, "name");
-    c->name = c->name ? c->name : "peer";
-    c->relay_only = policy && strcmp(policy, "relay") == 0;
-    c->trickle = json_is_true(json_object_get(command, "trickle"));
-    read_own(p, json_object_get(command, "simrtc"));
-    json_array_foreach(servers, i, server)
-    {
-        if (c->servers_count < PEER_SERVERS_MAX &&
-            read_server(server, &c->servers[c->servers_count]))
-            c->servers_count++;
-    }
+    if (!live_config_decode(command, c))
+        tell_error(p, false, "no random bytes from the system");
     if (c->locals_count == 0)
         find_locals(p);
     for (unsigned j = 0; j < c->locals_count; j++) {

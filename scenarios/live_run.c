@@ -256,10 +256,11 @@ static bool host_open(struct run *run, struct program *p, struct host *host)
     struct err err = {0};
     unsigned count = host_addresses(host, ips, 2);
     if (p->peer && count > 1)
-        return give_up(run, VERDICT_UNSUPPORTED,
-                       arena_printf(&run->arena,
-                                    "%s: a live host has one interface: install it at one place",
-                                    p->name));
+        return give_up(
+            run, VERDICT_UNSUPPORTED,
+            arena_printf(&run->arena,
+                         "%s: a live host has one interface, and this peer is at several places",
+                         p->name));
     const struct link_config *link = link_config(host_link(host, 0, true));
     uint32_t mtu = link->mtu && link->mtu < DEVICE_MTU ? link->mtu : DEVICE_MTU;
     return (live_host_open(&p->host, ips, count, mtu, &err) &&
@@ -273,7 +274,6 @@ static bool program_open(struct run *run, struct program *p, unsigned index)
     if (index < scenario->peers_count) {
         p->peer = &run->peers[index];
         p->name = p->peer->scenario->name;
-        p->path = live_path_of(run, p->peer);
     } else {
         p->name = scenario->servers[index - scenario->peers_count].name;
     }
@@ -352,6 +352,8 @@ bool live_run_open(struct run *run)
     for (unsigned i = 0; i < live->count; i++) {
         live->programs[i].process = (struct live_process){.in = -1, .out = -1, .err = -1};
         live->programs[i].host = (struct live_host){-1, -1};
+        if (i < scenario->peers_count)
+            live->programs[i].path = live_path_of(run, &run->peers[i]);
     }
     signal(SIGPIPE, SIG_IGN); // a program that is gone is noticed by its stdout
     live->sandbox = (struct live_sandbox){.alive = -1, .home = -1};

@@ -10,6 +10,10 @@
 struct run;
 struct run_peer;
 
+// Real peers share the machine with the bench.
+#define LIVE_ALLOWANCE (20 * TIME_MS)
+#define LIVE_SLACK (500 * TIME_MS)
+
 struct live_options {
     const char *program; // this one: the peers of this stack are `program peer`
     nanotime allowance;  // p99 of lateness above this: the run says nothing
