@@ -4,7 +4,6 @@
 
 #include <limits.h>
 #include <openssl/evp.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 void live_json_put(struct text *to, json_t *object)
@@ -85,61 +84,4 @@ bool live_json_content_get(const json_t *object, struct text *to, bool *text)
     content = json_object_get(object, "data");
     return json_is_string(content) &&
            decode(json_string_value(content), json_string_length(content), to);
-}
-
-json_t *live_json_server(const struct peer_server *server)
-{
-    char addr[ADDR_TEXT_MAX], url[ADDR_TEXT_MAX + 32];
-    bool turn = server->kind == PEER_TURN;
-    addr_print(&server->addr, addr);
-    snprintf(url, sizeof url, turn ? "turn:%s?transport=udp" : "stun:%s", addr);
-    json_t *object = json_object();
-    json_object_set_new(object, "urls", json_string(url));
-    if (turn) {
-        json_object_set_new(object, "username", json_string(server->username));
-        json_object_set_new(object, "credential", json_string(server->password));
-    }
-    return object;
-}
-
-json_t *live_json_config(const struct peer_config *c)
-{
-    json_t *own = json_object(), *locals = json_array(), *stream = json_array();
-    char addr[ADDR_TEXT_MAX];
-    for (unsigned i = 0; i < c->locals_count; i++)
-        json_array_append_new(locals, json_string(addr_print(&c->locals[i], addr)));
-    for (size_t i = 0; i < sizeof c->rng.s / sizeof c->rng.s[0]; i++) {
-        snprintf(addr, sizeof addr, "%llu", (unsigned long long)c->rng.s[i]);
-        json_array_append_new(stream, json_string(addr));
-    }
-    json_object_set_new(own, "locals", locals);
-    json_object_set_new(own, "stream", stream);
-    const struct {
-        const char *name;
-        json_int_t value;
-    } numbers[] = {
-        {"lite", c->ice_lite},
-        {"ice-only", c->ice_only},
-        {"force-role", c->force_role},
-        {"role", c->role},
-        {"setup", c->setup},
-        {"identity", c->identity},
-        {"wrong-fingerprint", c->wrong_fingerprint},
-        {"mtu", (json_int_t)c->mtu},
-        {"sctp-port", c->sctp_port},
-        {"max-message-size", (json_int_t)c->max_message_size},
-        {"ta", c->ice_ta},
-        {"consent-interval", c->consent_interval},
-        {"consent-timeout", c->consent_timeout},
-        {"nomination-wait", c->nomination_wait},
-        {"patience", c->patience},
-        {"gather-timeout", c->gather_timeout},
-        {"turn-lifetime", c->turn_lifetime_s},
-        {"turn-channels", c->turn_channels},
-    };
-    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
-        json_object_set_new(own, numbers[i].name, json_integer(numbers[i].value));
-    snprintf(addr, sizeof addr, "%llu", (unsigned long long)c->tiebreaker);
-    json_object_set_new(own, "tiebreaker", json_string(addr));
-    return own;
 }

@@ -3,7 +3,6 @@
 #define SCENARIOS_LIVE_JSON_H
 
 #include "base/text.h"
-#include "stack/peer/peer.h"
 
 #include <jansson.h>
 
@@ -21,10 +20,5 @@ bool live_json_number(const json_t *object, const char *name, uint64_t max, uint
 // The content of a message: text as `text`, bytes as base64 `data`. Get appends to `to`.
 void live_json_content_set(json_t *object, struct bytes content, bool text);
 bool live_json_content_get(const json_t *object, struct text *to, bool *text);
-
-// What a peer is told of a server, and what this stack alone has a use for: the rest of its config,
-// and where its chance begins, so that it does in the live world what it does in the virtual one.
-json_t *live_json_server(const struct peer_server *server);
-json_t *live_json_config(const struct peer_config *config);
 
 #endif
