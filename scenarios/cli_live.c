@@ -15,4 +15,3 @@ int cli_peer(int argc, char **argv)
     (void)argc, (void)argv;
     return live_peer_main();
 }
-
