@@ -7,10 +7,11 @@
 // and the programs in it.
 //
 //     struct live_host host;
-//     live_host_open(&host, &ip, 1, mtu, &err);              // then start programs in
-//     host.namespace live = live_net_new(world, &err); live_net_add(live, in_the_world, host.tun,
-//     &err); live_net_watch(live, fd, id, true, false, &err);    // more to wait for
-//     live_net_start(live);                               // time 0 is now
+//     live_host_open(&host, &ip, 1, mtu, &err);  // then start programs in host.namespace
+//     live = live_net_new(world, &err);
+//     live_net_add(live, in_the_world, host.tun, &err);
+//     live_net_watch(live, fd, id, true, false, &err); // more to wait for
+//     live_net_start(live);                            // time 0 is now
 //     while (live_net_next(live, until, &event) ...) { ... }
 //
 // How late the driver is: each packet that leaves by a device should leave at its time in the
