@@ -14,7 +14,7 @@ static const struct peer_ops *const ops = &peer_adapter;
 
 static void *adapter_new(void)
 {
-    struct peer_config config = {.name = "bob", .trickle = true};
+    static const struct peer_config config = {.name = "bob", .trickle = true};
     void *peer = ops->create(&config);
     live_adapter_init(peer, false);
     live_adapter_start(peer, 1);
