@@ -46,7 +46,7 @@ LIB_SCENARIOS := $(BUILD)/libsimrtc-scenarios.a
 TEST_BINS := $(patsubst %.c,$(BUILD)/%,$(TESTS))
 BENCH_BINS := $(patsubst %.c,$(BUILD)/%,$(BENCHES))
 
-.PHONY: all demo test unit suite determinism tidy bench deps clean test-programs
+.PHONY: all demo test unit suite determinism tidy bench deps clean test-programs live-deps live-deps-all live live-all
 all: $(BUILD)/simrtc
 
 deps:
@@ -76,6 +76,21 @@ tidy:
 
 bench: all $(BENCH_BINS)
 	@ci/bench $(BUILD)
+
+# Live mode: what its peers need, the small ones or all; its own tests; and every stack with every other.
+live-deps:
+	@ci/live-deps
+
+live-deps-all:
+	@ci/live-deps all
+
+live: all
+	@ci/live
+
+live-all: live-deps-all all
+	@$(BUILD)/simrtc live scenarios/live
+	@ci/adapter-pairs
+	@ci/live
 
 clean:
 	rm -rf build build-* simrtc-out
