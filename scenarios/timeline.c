@@ -15,22 +15,20 @@ static void start_session(struct run *run, const struct scenario_session *sessio
     peer_pump(run, answerer);
 }
 
-static void change_link(struct run *run, struct link *link,
-                        const struct scenario_link_change *change)
+static void change_link(struct link *link, const struct scenario_link_change *change)
 {
     struct link_config config = scenario_link_merge(link_config(link), change);
     link_configure(link, &config);
-    (void)run;
 }
 
-static void change_host(struct run *run, struct host *host, unsigned interfaces,
+static void change_host(struct host *host, unsigned interfaces,
                         const struct scenario_link_change *change)
 {
     for (unsigned i = 0; i < interfaces; i++) {
         if (change->up)
-            change_link(run, host_link(host, i, true), change);
+            change_link(host_link(host, i, true), change);
         if (change->down)
-            change_link(run, host_link(host, i, false), change);
+            change_link(host_link(host, i, false), change);
     }
 }
 
@@ -44,16 +42,16 @@ static void act_link(struct run *run, const struct scenario_link_change *change)
         return;
     case LINK_OF_UPLINK:
         if (change->up)
-            change_link(run, gateway_link(run->gateways[change->index], true), change);
+            change_link(gateway_link(run->gateways[change->index], true), change);
         if (change->down)
-            change_link(run, gateway_link(run->gateways[change->index], false), change);
+            change_link(gateway_link(run->gateways[change->index], false), change);
         return;
     case LINK_OF_PEER:
-        change_host(run, run->peers[change->index].host,
-                    run->scenario->peers[change->index].interfaces, change);
+        change_host(run->peers[change->index].host, run->scenario->peers[change->index].interfaces,
+                    change);
         return;
     case LINK_OF_SERVER:
-        change_host(run, run->servers[change->index].host, 1, change);
+        change_host(run->servers[change->index].host, 1, change);
         return;
     }
 }
