@@ -15,7 +15,7 @@ OPTIMIZE := -O2 -g
 ifeq ($(VARIANT),asan)
 OPTIMIZE := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 endif
-CFLAGS_ALL = $(CSTD) $(WARNINGS) $(OPTIMIZE) -I. -isystem /usr/include/libxml2 -MMD -MP $(CFLAGS)
+CFLAGS_ALL = $(CSTD) $(WARNINGS) $(OPTIMIZE) -ffp-contract=off -I. -isystem /usr/include/libxml2 -MMD -MP $(CFLAGS)
 
 Q := $(if $(V),,@)
 say = $(if $(V)$(findstring s,$(firstword -$(MAKEFLAGS))),,@echo "$(1)")
