@@ -1,10 +1,12 @@
 #include "scenarios/cli.h"
 
 #include "reports/report.h"
+#include "scenarios/live_grid.h"
 #include "scenarios/live_sandbox.h"
 #include "scenarios/suite.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -15,6 +17,8 @@ struct run_command {
     uint64_t seed, jobs;
     struct live_options *real; // NULL: virtual time
     const char *allowance, *slack;
+    const char *matrix, *stacks, *cells;
+    struct scenario_pairs pairs; // of --matrix peers
     const char *out, *filter, *junit, *json;
     bool keep_going, verbose, list, captures;
 
@@ -62,11 +66,16 @@ static void show_end(const struct suite *suite, const char *program, struct text
     const struct run_command *command = suite->user;
     for (unsigned i = 0; i < suite->count; i++) {
         enum verdict verdict = suite->results[i].verdict;
-        if (!verdict_is_failure(verdict) && verdict != VERDICT_UNSUPPORTED &&
-            verdict != VERDICT_TIMING_INVALID)
+        if (!verdict_is_failure(verdict) && verdict != VERDICT_TIMING_INVALID &&
+            (verdict != VERDICT_UNSUPPORTED || command->matrix))
             continue;
         text_put(text, "\n");
         report_failure(text, &suite->results[i], program, suite->out);
+    }
+    if (command->matrix) {
+        live_grid_print(text, suite->scenarios, suite->results, suite->count);
+        text_put(text, "\n");
+        live_grid_missing(text, suite->results, suite->count);
     }
     struct report report = {suite->results, suite->count};
     struct report_totals totals = report_totals(&report);
@@ -204,10 +213,92 @@ static bool leave_out_live(struct scenario_set *set)
             set->scenarios[kept++] = set->scenarios[i];
     }
     set->count = kept;
+    if (kept > 0 && kept < before)
+        fprintf(
+            stderr,
+            "simrtc: %u of %u runs left out: they are of other programs, which simrtc live runs\n",
+            before - kept, before);
     if (kept > 0 || before == 0)
         return true;
     fprintf(stderr, "simrtc: these scenarios are of other programs: simrtc live runs them\n");
     return false;
+}
+
+// The words of "a,b", in the arena.
+static const char **words_of(struct arena *arena, const char *list, unsigned *count)
+{
+    const char **words = arena_alloc(arena, (strlen(list) + 1) * sizeof *words);
+    *count = 0;
+    for (const char *at = list; *at;) {
+        size_t len = strcspn(at, ",");
+        if (len > 0)
+            words[(*count)++] = arena_printf(arena, "%.*s", (int)len, at);
+        at += at[len] ? len + 1 : len;
+    }
+    return words;
+}
+
+// A cell of the matrix of peers is a file: its name without folder and ending.
+static bool is_cell(const struct scenario *scenario, const char *cell)
+{
+    const char *slash = strrchr(scenario->file, '/'), *name = slash ? slash + 1 : scenario->file;
+    size_t len = strlen(cell);
+    return strncmp(name, cell, len) == 0 && (name[len] == 0 || strcmp(name + len, ".yaml") == 0);
+}
+
+static bool keep_cells(struct scenario_set *set, const char *const *cells, unsigned count)
+{
+    unsigned kept = 0;
+    bool *known = mem_zero(count, sizeof *known);
+    for (unsigned i = 0; i < set->count; i++) {
+        bool wanted = count == 0;
+        for (unsigned j = 0; j < count; j++) {
+            bool is = is_cell(set->scenarios[i], cells[j]);
+            known[j] |= is;
+            wanted |= is;
+        }
+        if (wanted)
+            set->scenarios[kept++] = set->scenarios[i];
+    }
+    set->count = kept;
+    bool all = true;
+    for (unsigned j = 0; j < count && all; j++) {
+        all = known[j];
+        if (!all)
+            fprintf(stderr, "simrtc: --cells: no file of the matrix has the name '%.60s.yaml'\n",
+                    cells[j]);
+    }
+    free(known);
+    return all;
+}
+
+// --matrix, --stacks and --cells, and with them the files. The words are in the set's arena.
+static bool load_matrix_of(struct run_command *command, struct scenario_set *set, char **paths,
+                           unsigned count)
+{
+    if (!command->matrix && (command->stacks || command->cells)) {
+        fprintf(stderr, "simrtc: --stacks and --cells are of --matrix peers\n");
+        return false;
+    }
+    if (!command->matrix)
+        return cli_load(set, paths, count);
+    if (strcmp(command->matrix, "peers") != 0) {
+        fprintf(stderr, "simrtc: --matrix: expected peers, got '%.60s'\n", command->matrix);
+        return false;
+    }
+    unsigned cells_count = 0;
+    const char **cells = NULL;
+    if (command->stacks)
+        command->pairs.only = words_of(&set->arena, command->stacks, &command->pairs.only_count);
+    if (command->cells)
+        cells = words_of(&set->arena, command->cells, &cells_count);
+    set->pairs = &command->pairs;
+    if (!cli_load(set, paths, count) || !keep_cells(set, cells, cells_count))
+        return false;
+    if (set->count == 0)
+        fprintf(stderr,
+                "simrtc: none of these files has 'stacks', which --matrix peers is about\n");
+    return set->count > 0;
 }
 
 static bool span(const char *option, const char *text, nanotime *out)
@@ -268,6 +359,10 @@ int cli_run_in(int argc, char **argv, struct live_options *real)
          "how late 99 of 100 packets may be forwarded; default 20ms"},
         {"slack", 0, CLI_TEXT, "TIME", &command.slack,
          "more time for what is expected within a time; default 500ms"},
+        {"matrix", 0, CLI_TEXT, "peers", &command.matrix,
+         "each file with `stacks`, once for every ordered pair of them; ends with a grid"},
+        {"stacks", 0, CLI_TEXT, "A,B", &command.stacks, "of the matrix: these alone"},
+        {"cells", 0, CLI_TEXT, "X,Y", &command.cells, "of the matrix: the files of these names"},
         {0},
     };
     static const char live_about[] =
@@ -291,7 +386,7 @@ int cli_run_in(int argc, char **argv, struct live_options *real)
     if (!cli_parse(&about, argc, argv, &words, &code))
         return code;
     struct scenario_set set = {0};
-    bool good = cli_load(&set, argv + 1, words) && (real || leave_out_live(&set)) &&
+    bool good = load_matrix_of(&command, &set, argv + 1, words) && (real || leave_out_live(&set)) &&
                 span("allowance", command.allowance, real ? &real->allowance : NULL) &&
                 span("slack", command.slack, real ? &real->slack : NULL);
     code = good ? run_set(&command, &set, argv[0]) : CLI_CANNOT;

@@ -139,6 +139,7 @@ struct load_cell {
     const char *cell; // "" without a matrix
     enum scenario_outcome outcome;
     const char *reason;
+    const char *pair[2]; // see struct scenario
 };
 bool load_scenario(struct scenario_set *set, const struct yaml_node *root,
                    const struct load_cell *cell, struct err *err);

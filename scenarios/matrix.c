@@ -4,7 +4,7 @@
 // A path is of the file ("network.wan.loss"), or starts with a name: "wan.loss", "home.nat",
 // "home.uplink.loss", "alice.relay-only", "turn.lifetime".
 
-#include "scenarios/load_priv.h"
+#include "scenarios/live_stacks.h"
 
 #include <stdlib.h>
 
@@ -187,6 +187,39 @@ static bool axes_load(struct matrix *m, const struct yaml_node *node)
     return true;
 }
 
+// Two more paths, of the first two peers: which stack each of them is.
+static bool stacks_load(struct matrix *m, const struct yaml_node *node,
+                        const struct scenario_pairs *pairs)
+{
+    const struct yaml_node *peers = yaml_get(m->root, "peers");
+    struct live_stacks stacks;
+    if (!peers || peers->kind != YAML_MAPPING || peers->count < 2)
+        return err_at(m->load.err, node->mark, "expected two peers beside 'stacks', got none");
+    if (m->axes_count + 2 > AXES_MAX)
+        return err_at(m->load.err, node->mark, "expected at most %u paths beside 'stacks', got %u",
+                      AXES_MAX - 2, m->axes_count);
+    if (!live_stacks_load(&m->load, node, pairs, &stacks))
+        return false;
+    struct yaml_node *values = arena_copy(m->load.arena, node, sizeof *node);
+    *values = (struct yaml_node){.kind = YAML_SEQUENCE, .mark = node->mark, .count = stacks.count};
+    values->items = arena_copy(m->load.arena, stacks.kinds, stacks.count * sizeof *stacks.kinds);
+    memmove(m->axes + 2, m->axes, m->axes_count * sizeof *m->axes);
+    for (unsigned i = 0; i < 2; i++) {
+        struct axis *axis = &m->axes[i];
+        *axis = (struct axis){.key = peers->pairs[i].key, .values = values};
+        path_add(axis, bytes_text("peers"));
+        path_add(axis, peers->pairs[i].key->text);
+        path_add(axis, bytes_text("peer"));
+        axis->texts = arena_copy(m->load.arena, stacks.names, stacks.count * sizeof *stacks.names);
+    }
+    m->axes_count += 2;
+    m->cells *= stacks.count * stacks.count;
+    if (m->cells > SCENARIO_CELLS_MAX)
+        return err_at(m->load.err, node->mark, "expected at most %u cells, got more",
+                      SCENARIO_CELLS_MAX);
+    return true;
+}
+
 // ---------------------------------------------------------------------------------------- excepts
 
 struct except_nodes {
@@ -310,7 +343,9 @@ static bool cells_load(struct matrix *m, struct scenario_set *set, const char *f
             choice[a] = rest % m->axes[a].values->count;
             rest /= m->axes[a].values->count;
         }
-        struct load_cell cell = {file, "", OUTCOME_COMPUTED, NULL};
+        struct load_cell cell = {.file = file, .cell = "", .outcome = OUTCOME_COMPUTED};
+        for (unsigned p = 0; p < 2 && set->pairs; p++)
+            cell.pair[p] = m->axes[p].texts[choice[p]];
         if (!cell_load(m, set, choice, &cell))
             return false;
     }
@@ -322,18 +357,22 @@ bool load_matrix(struct scenario_set *set, const struct yaml_node *root, const c
 {
     const struct yaml_node *axes = yaml_get(root, "matrix");
     const struct yaml_node *excepts = yaml_get(root, "matrix-except");
-    struct load_cell alone = {file, "", OUTCOME_COMPUTED, NULL};
+    const struct yaml_node *stacks = set->pairs ? yaml_get(root, "stacks") : NULL;
+    struct load_cell alone = {.file = file, .cell = "", .outcome = OUTCOME_COMPUTED};
     if (!axes && excepts)
         return err_at(err, excepts->mark, "expected 'matrix' beside matrix-except, got none");
-    if (!axes)
+    if (set->pairs && !stacks)
+        return true;
+    if (!axes && !stacks)
         return load_scenario(set, root, &alone, err);
 
     unsigned before = set->count;
     struct matrix *m = mem_zero(1, sizeof *m);
     m->load = (struct load){.arena = &set->arena, .err = err};
     m->root = root;
-    bool ok =
-        axes_load(m, axes) && (!excepts || excepts_load(m, excepts)) && cells_load(m, set, file);
+    m->cells = 1;
+    bool ok = (!axes || axes_load(m, axes)) && (!stacks || stacks_load(m, stacks, set->pairs)) &&
+              (!excepts || excepts_load(m, excepts)) && cells_load(m, set, file);
     free(m);
     if (!ok)
         set->count = before; // a file is loaded whole or not at all

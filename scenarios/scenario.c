@@ -14,7 +14,7 @@
 struct file_nodes {
     struct scenario scenario;
     const struct yaml_node *covers, *resources, *network, *servers, *peers, *session, *sessions;
-    const struct yaml_node *timeline, *expect, *matrix, *matrix_except;
+    const struct yaml_node *timeline, *expect, *stacks, *matrix, *matrix_except;
 };
 #define AT(member) offsetof(struct file_nodes, member)
 static const struct field file_fields[] = {
@@ -31,6 +31,7 @@ static const struct field file_fields[] = {
     {"sessions", FIELD_NODE, AT(sessions), 0, 0, NULL},
     {"timeline", FIELD_NODE, AT(timeline), 0, 0, NULL},
     {"expect", FIELD_NODE, AT(expect), 0, 0, NULL},
+    {"stacks", FIELD_NODE, AT(stacks), 0, 0, NULL},
     {"matrix", FIELD_NODE, AT(matrix), 0, 0, NULL},
     {"matrix-except", FIELD_NODE, AT(matrix_except), 0, 0, NULL},
     {0},
@@ -217,6 +218,7 @@ bool load_scenario(struct scenario_set *set, const struct yaml_node *root,
     *scenario = (struct scenario){.file = cell->file,
                                   .about = "",
                                   .cell = cell->cell,
+                                  .pair = {cell->pair[0], cell->pair[1]},
                                   .seed = 1,
                                   .limit = 60 * TIME_S,
                                   .cpu_limit = 60 * TIME_S,

@@ -62,6 +62,8 @@
 //     - {at: 8s, restart-ice: alice}
 //     - {at: 9s, close: alice}
 //   expect: [text, ...]             # see expect.h; checked on loading
+//   stacks: ../adapters/stacks.yml  # who may play the first two peers: `simrtc live --matrix peers`
+//     puts every pair of them there. Else it means nothing
 //   matrix:
 //     home.nat: [full-cone, symmetric]     # short for network.lans.home.gateway.nat; any path of
 //     the network.wan.loss: [0%, 10%]          # file works, also a new key
@@ -231,6 +233,7 @@ struct scenario {
     const char *file;
     const char *name, *about;
     const char *cell; // "" without a matrix
+    const char *pair[2]; // of a matrix of peers: the stacks of the first two; else NULL
     const char *id;
     const char *const *covers;           // NULL-ended
     const struct err_mark *covers_marks; // where each stands
@@ -260,10 +263,18 @@ bool scenario_is_live(const struct scenario *scenario);
 
 struct names; // names.h
 
+// A matrix of peers: of each file with `stacks`, a scenario for each ordered pair of them. The
+// others are left out.
+struct scenario_pairs {
+    const char *const *only; // of the stacks; none: all
+    unsigned only_count;
+};
+
 struct scenario_set {
     struct arena arena;
     const struct scenario **scenarios;
     unsigned count, max;
+    const struct scenario_pairs *pairs; // the caller's, before loading; NULL: files as they are
     struct names *ids; // the set's own, like the next
     struct text id_numbers;
 };

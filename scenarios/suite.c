@@ -39,6 +39,8 @@ const char *suite_replay(struct arena *arena, const struct scenario *scenario, u
     struct text text = {0};
     text_put(&text, live ? "simrtc live " : "simrtc run ");
     shell_word(&text, scenario->file);
+    if (scenario->pair[0])
+        text_put(&text, " --matrix peers");
     if (scenario->cell[0]) {
         text_put(&text, " --filter ");
         shell_word(&text, scenario->cell);
