@@ -212,6 +212,9 @@ static void take(struct bench *b, const struct turn_server_output *out)
     case TURN_SERVER_UNBIND:
         unbind(b, &out->relay);
         return;
+    case TURN_SERVER_STREAM_SEND:
+    case TURN_SERVER_STREAM_CLOSE:
+        assert(false); // nobody here speaks TCP
     }
 }
 

@@ -50,6 +50,10 @@ static void peer_output(struct run *run, struct run_peer *peer, const struct pee
     case PEER_CHANNEL_CLOSED:
         traffic_channel_closed(run, peer, out->channel);
         break;
+    case PEER_STREAM_OPEN:
+    case PEER_STREAM_SEND:
+    case PEER_STREAM_CLOSE:
+        break;
     }
 }
 
@@ -82,6 +86,9 @@ void server_pump(struct run *run, struct run_server *server)
             break;
         case TURN_SERVER_UNBIND:
             host_unbind(server->host, &out.relay);
+            break;
+        case TURN_SERVER_STREAM_SEND:
+        case TURN_SERVER_STREAM_CLOSE:
             break;
         }
     }

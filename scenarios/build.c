@@ -143,8 +143,10 @@ static void build_peer(struct run *run, unsigned index)
     config.servers_count = scenario->servers_count;
     for (unsigned i = 0; i < scenario->servers_count; i++) {
         const struct scenario_server *server = &run->scenario->servers[scenario->servers[i]];
-        config.servers[i] =
-            (struct peer_server){server->kind, server->addr, server->user, server->password};
+        config.servers[i] = (struct peer_server){.kind = server->kind,
+                                                 .addr = server->addr,
+                                                 .username = server->user,
+                                                 .password = server->password};
     }
     if (!scenario->identity_given)
         config.identity = index;

@@ -118,6 +118,9 @@ static void pump(struct service *service)
         case TURN_SERVER_UNBIND:
             socket_loop_close(loop, &out.relay);
             break;
+        case TURN_SERVER_STREAM_SEND:
+        case TURN_SERVER_STREAM_CLOSE:
+            break;
         }
     }
 }

@@ -227,6 +227,10 @@ static void on_output(struct peer_process *p, const struct peer_output *out)
         json_object_set_new(event, "channel", json_integer(number_of(p, out->channel)));
         tell(p, event);
         break;
+    case PEER_STREAM_OPEN:
+    case PEER_STREAM_SEND:
+    case PEER_STREAM_CLOSE:
+        return;
     }
     p->changed = true;
 }

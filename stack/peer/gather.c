@@ -24,10 +24,15 @@ void gather_init(struct gather *gather, const struct peer_config *config, struct
         for (unsigned s = 0; s < config->servers_count; s++) {
             const struct peer_server *server = &config->servers[s];
             if (server->addr.ip.family != config->locals[l].ip.family ||
-                (config->relay_only && server->kind == PEER_STUN))
+                (config->relay_only && server->kind == PEER_STUN) ||
+                (server->transport == PEER_TCP && server->kind != PEER_TURN))
                 continue;
-            gather->tasks[gather->tasks_count++] = (struct gather_task){
+            struct gather_task *task = &gather->tasks[gather->tasks_count++];
+            *task = (struct gather_task){
                 .server = server, .local = config->locals[l], .keepalive_at = TIME_NEVER};
+            task->by_tcp = server->transport == PEER_TCP;
+            if (task->by_tcp)
+                task->local.port = 0; // the socket of that port speaks UDP
         }
     }
 }
@@ -66,6 +71,8 @@ void gather_fini(struct gather *gather)
     for (unsigned i = 0; i < gather->tasks_count; i++) {
         stun_drop_client(&gather->tasks[i]);
         turn_drop_client(gather, &gather->tasks[i]);
+        turn_stream_fini(&gather->tasks[i].framing);
+        free(gather->tasks[i].held);
     }
     free(gather->tasks);
     free(gather->permits);
@@ -85,17 +92,13 @@ void gather_start(struct gather *gather, nanotime now)
             turn_client_refresh(task->turn, now);
         else
             turn_drop_client(gather, task);
-        *task =
-            (struct gather_task){.server = task->server,
-                                 .local = task->local,
-                                 .turn = task->turn,
-                                 .mapped = task->mapped,
-                                 .relayed = task->relayed,
-                                 .waiting = !stands,
-                                 .asking = stands,
-                                 .verifying = stands,
-                                 .refreshes = stands ? turn_client_stats(task->turn).refreshes : 0,
-                                 .keepalive_at = TIME_NEVER};
+        if (!stands)
+            gather_stream_drop(task);
+        task->waiting = !stands;
+        task->asking = task->verifying = stands;
+        task->give_srflx = task->give_relay = task->unwanted = false;
+        task->refreshes = stands ? turn_client_stats(task->turn).refreshes : 0;
+        task->keepalive_at = TIME_NEVER;
     }
     gather->next = 0;
     gather->hosts_given = config->relay_only ? config->locals_count : 0;
@@ -120,7 +123,7 @@ static void ask_stun(struct gather *gather, nanotime now, struct gather_task *ta
     task->stun = stun_client_new(&config, now);
 }
 
-static void ask_turn(struct gather *gather, nanotime now, struct gather_task *task)
+void gather_ask_turn(struct gather *gather, nanotime now, struct gather_task *task)
 {
     const struct peer_server *server = task->server;
     struct turn_client_config config = {.local = task->local,
@@ -129,6 +132,7 @@ static void ask_turn(struct gather *gather, nanotime now, struct gather_task *ta
                                         .password = server->password ? server->password : "",
                                         .lifetime_s = gather->config->turn_lifetime_s,
                                         .channels = gather->config->turn_channels,
+                                        .stream = task->by_tcp,
                                         .rng = task_rng(gather, "turn"),
                                         .trace = trace_part(&gather->config->trace, "turn")};
     task->turn = turn_client_new(&config);
@@ -152,7 +156,10 @@ static bool start_due(struct gather *gather, nanotime now)
         ask_stun(gather, now, task);
     } else {
         turn_drop_client(gather, task); // one that has lost its allocation
-        ask_turn(gather, now, task);
+        if (task->by_tcp)
+            gather_stream_want(task, &task->server->addr);
+        else
+            gather_ask_turn(gather, now, task);
     }
     // RFC 8445 5.1.1.2, 14: new transactions are Ta apart.
     gather->next_at = time_add(now, gather->config->ice_ta ? gather->config->ice_ta : TA);
@@ -181,6 +188,12 @@ static void stun_finished(struct gather *gather, nanotime now, struct gather_tas
     stun_drop_client(task);
 }
 
+// The address that a server sees of a connection is of no use to anyone else.
+static bool has_srflx(const struct gather *gather, const struct gather_task *task)
+{
+    return !gather->config->relay_only && !task->by_tcp && !addr_is_none(&task->mapped);
+}
+
 static void turn_changed(struct gather *gather, nanotime now, struct gather_task *task)
 {
     struct bytes reason;
@@ -195,16 +208,18 @@ static void turn_changed(struct gather *gather, nanotime now, struct gather_task
         gather->allocations++;
         task->relayed = turn_client_relayed(task->turn);
         task->mapped = turn_client_mapped(task->turn);
-        trace(&gather->trace, now, "%s relays for us at %s",
-              addr_print(&task->server->addr, server), addr_print(&task->relayed, relayed));
+        trace(&gather->trace, now, "%s relays for us at %s%s",
+              addr_print(&task->server->addr, server), addr_print(&task->relayed, relayed),
+              task->by_tcp ? ", over tcp" : "");
         if (task->unwanted) {
             turn_client_release(task->turn, now);
             break;
         }
-        task->give_srflx = !gather->config->relay_only && !addr_is_none(&task->mapped);
+        task->give_srflx = has_srflx(gather, task);
         task->give_relay = true;
         break;
     case TURN_FAILED:
+        gather_stream_drop(task);
         if (task->verifying) { // RFC 8656 5: the allocation is gone, so ask for another
             task->verifying = task->asking = false;
             task->waiting = true;
@@ -218,6 +233,7 @@ static void turn_changed(struct gather *gather, nanotime now, struct gather_task
         task->relayed = (struct addr){0};
         break;
     case TURN_RELEASED:
+        gather_stream_drop(task);
         task->relayed = (struct addr){0};
         break;
     }
@@ -231,7 +247,7 @@ static void turn_verified(struct gather *gather, struct gather_task *task)
         turn_client_stats(task->turn).refreshes == task->refreshes)
         return;
     task->verifying = task->asking = false;
-    task->give_srflx = !gather->config->relay_only && !addr_is_none(&task->mapped);
+    task->give_srflx = has_srflx(gather, task);
     task->give_relay = true;
 }
 
@@ -242,6 +258,11 @@ static bool turn_poll(struct gather *gather, nanotime now, struct gather_task *t
     while (turn_client_poll(task->turn, now, &got)) {
         if (got.kind == TURN_STATE_CHANGED) {
             turn_changed(gather, now, task);
+            continue;
+        }
+        if (got.kind == TURN_SEND && task->by_tcp) {
+            if (gather_stream_send(task, &got.datagram, out))
+                return true;
             continue;
         }
         out->kind = got.kind == TURN_SEND ? GATHER_SEND : GATHER_RELAYED;
@@ -271,6 +292,8 @@ static bool task_candidate(struct gather *gather, struct gather_task *task,
     out->addr = out->base = task->relayed;
     // With a relay-only policy the mapped address is what is to be hidden (RFC 8828 3).
     out->related = gather->config->relay_only ? (struct addr){0} : task->mapped;
+    if (task->by_tcp)
+        gather_stream_candidate(gather, task, out);
     return true;
 }
 
@@ -309,6 +332,8 @@ static void give_up(struct gather *gather, nanotime now)
         task->unwanted = !task->verifying; // it may carry data yet
         task->verifying = false;
         stun_drop_client(task);
+        if (!task->turn)
+            gather_stream_drop(task);
     }
 }
 
@@ -335,9 +360,12 @@ bool gather_poll(struct gather *gather, nanotime now, struct gather_output *out)
     if (gather->running)
         (void)start_due(gather, now);
     do {
-        for (unsigned i = 0; i < gather->tasks_count; i++)
-            if (task_poll(gather, now, &gather->tasks[i], out))
+        for (unsigned i = 0; i < gather->tasks_count; i++) {
+            out->stream = i;
+            if (gather_stream_poll(gather, i, out) ||
+                task_poll(gather, now, &gather->tasks[i], out))
                 return true;
+        }
     } while (gather->running && start_due(gather, now)); // one that lost its allocation
     if (!gather->running || !is_finished(gather))
         return false;
@@ -356,7 +384,7 @@ nanotime gather_deadline(const struct gather *gather)
         return 0;
     for (unsigned i = 0; i < gather->tasks_count; i++) {
         const struct gather_task *task = &gather->tasks[i];
-        if (task->give_srflx || task->give_relay)
+        if (task->give_srflx || task->give_relay || gather_stream_is_due(task))
             return 0;
         waiting = waiting || task->waiting;
         at = time_min(at, task->keepalive_at);
@@ -376,7 +404,7 @@ enum gather_took gather_input(struct gather *gather, nanotime now, const struct 
         if (task->stun && stun_client_input(task->stun, now, datagram))
             return GATHER_TOOK;
         // Its client knows which server it is with: maybe one that it was redirected to.
-        if (!task->turn || !addr_equal(&datagram->to, &task->local))
+        if (!task->turn || task->by_tcp || !addr_equal(&datagram->to, &task->local))
             continue;
         enum turn_drop drop = turn_client_input(task->turn, now, datagram);
         if (drop == TURN_KEPT)
@@ -430,6 +458,8 @@ void gather_release(struct gather *gather, nanotime now, const struct addr *keep
 {
     for (unsigned i = 0; i < gather->tasks_count; i++) {
         struct gather_task *task = &gather->tasks[i];
+        if (!task->turn)
+            gather_stream_drop(task);
         if (!task->turn || task->unwanted || (keep && addr_equal(&task->relayed, keep)))
             continue;
         task->unwanted = true;

@@ -4,6 +4,8 @@
 // stack plugs in by filling it. The PeerConnection of this stack (peerconnection.h) is the first.
 //
 // A peer is sans-IO. It is given its local transport addresses, already open, and sends from those.
+// Where a TURN server is reached by TCP it asks for streams: who drives it opens them, and tells by
+// `stream_event` what became of each.
 #ifndef STACK_PEER_PEER_H
 #define STACK_PEER_PEER_H
 
@@ -19,11 +21,13 @@
 #define PEER_CHANNELS_INFO_MAX 65535
 
 enum peer_server_kind { PEER_STUN, PEER_TURN };
+enum peer_transport { PEER_UDP, PEER_TCP };
 struct peer_server {
     enum peer_server_kind kind;
     struct addr addr;
     const char *username; // PEER_TURN; copied
     const char *password;
+    enum peer_transport transport; // between us and the server; PEER_TCP: PEER_TURN alone
 };
 
 enum peer_dtls_setup {
@@ -90,12 +94,25 @@ enum peer_output_kind {
     PEER_MESSAGE,      // `channel`, `bytes`, `text`
     PEER_BUFFERED_LOW, // `channel`
     PEER_CHANNEL_CLOSED,
+    PEER_STREAM_OPEN,  // `stream`: connect from `datagram.from`, any port of it, to `datagram.to`
+    PEER_STREAM_SEND,  // `stream`, `bytes`
+    PEER_STREAM_CLOSE, // `stream`: after what was sent on it; nothing more is told of it
+};
+// Streams are told apart by small numbers of the peer's. One is used again after PEER_STREAM_CLOSE,
+// or once the peer was told that it is closed or refused.
+#define PEER_STREAMS_MAX (PEER_LOCALS_MAX * PEER_SERVERS_MAX)
+enum peer_stream_event {
+    PEER_STREAM_OPENED,
+    PEER_STREAM_BYTES,
+    PEER_STREAM_CLOSED,  // by the other side, or lost
+    PEER_STREAM_REFUSED, // it was never open: refused, or nobody answered
 };
 struct peer_output {
     enum peer_output_kind kind;
     struct datagram datagram;
     struct bytes bytes; // all borrowed until the next call on the peer
     unsigned channel;
+    unsigned stream;
     bool answer, incoming, text;
 };
 
@@ -151,6 +168,9 @@ struct peer_ops {
     enum peer_drop (*input)(void *peer, nanotime now, const struct datagram *datagram);
     bool (*poll)(void *peer, nanotime now, struct peer_output *out);
     nanotime (*deadline)(const void *peer);
+    // What became of a stream that it asked for; `bytes`: PEER_STREAM_BYTES. NULL: it never asks.
+    void (*stream_event)(void *peer, nanotime now, unsigned stream, enum peer_stream_event event,
+                         struct bytes bytes);
 
     // Ask for an offer (or one that restarts ICE): PEER_DESCRIPTION brings it, at once with
     // trickle.

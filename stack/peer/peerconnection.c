@@ -145,6 +145,15 @@ static enum peer_drop input(void *peer, nanotime now, const struct datagram *dat
     return dropped(p, now, datagram, drop);
 }
 
+static void stream_event(void *peer, nanotime now, unsigned stream, enum peer_stream_event event,
+                         struct bytes bytes)
+{
+    struct peer *p = peer;
+    struct datagram datagram = {.bytes = bytes};
+    if (gather_stream_event(&p->gather, now, stream, event, bytes) == GATHER_REFUSED)
+        dropped(p, now, &datagram, PEER_REFUSED);
+}
+
 // ---------------------------------------------------------------------------------------- output
 
 enum peer_step peer_send_datagram(struct peer *p, nanotime now, const struct datagram *datagram,
@@ -165,6 +174,17 @@ enum peer_step peer_send_datagram(struct peer *p, nanotime now, const struct dat
     return PEER_WORKED; // from a relay that was given back
 }
 
+static void stream_output(const struct gather_output *got, struct peer_output *out)
+{
+    enum peer_output_kind kind = got->kind == GATHER_STREAM_OPEN   ? PEER_STREAM_OPEN
+                                 : got->kind == GATHER_STREAM_SEND ? PEER_STREAM_SEND
+                                                                   : PEER_STREAM_CLOSE;
+    *out = (struct peer_output){.kind = kind,
+                                .stream = got->stream,
+                                .datagram = got->datagram,
+                                .bytes = got->datagram.bytes};
+}
+
 static enum peer_step gather_step(struct peer *p, nanotime now, struct peer_output *out)
 {
     struct gather_output got;
@@ -175,6 +195,11 @@ static enum peer_step gather_step(struct peer *p, nanotime now, struct peer_outp
         p->stats.datagrams_sent++;
         p->stats.stun_sent += got.datagram.bytes.len > 0 && got.datagram.bytes.at[0] <= 3;
         *out = (struct peer_output){.kind = PEER_SEND, .datagram = got.datagram};
+        return PEER_OUTPUT;
+    case GATHER_STREAM_OPEN:
+    case GATHER_STREAM_SEND:
+    case GATHER_STREAM_CLOSE:
+        stream_output(&got, out);
         return PEER_OUTPUT;
     case GATHER_CANDIDATE:
         peer_local_candidate(p, now, &got.candidate);
@@ -391,6 +416,7 @@ const struct peer_ops peer_simrtc = {
     .input = input,
     .poll = poll,
     .deadline = deadline,
+    .stream_event = stream_event,
     .describe = describe,
     .accept = accept_description,
     .add_candidate = add_candidate,

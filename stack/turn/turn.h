@@ -1,6 +1,7 @@
-// TURN over UDP (RFC 8656): the client of one allocation, and a server of many.
+// TURN over UDP and TCP (RFC 8656): the client of one allocation, and a server of many.
 //
-// Both are sans-IO. Not here: sockets, and which candidates an allocation becomes (peer/).
+// Both are sans-IO. Over TCP a client is given whole messages, which turn_stream.h finds; a server
+// is given the bytes. Not here: sockets, and which candidates an allocation becomes (peer/).
 #ifndef STACK_TURN_TURN_H
 #define STACK_TURN_TURN_H
 
@@ -22,6 +23,11 @@ struct turn_client_config {
     enum ip_family family;
     bool channels; // bind a channel for each peer that data is sent to; else Send indications
     bool dont_fragment;
+    // Over TCP: each TURN_SEND is a message for the connection to its `to`, which stands before
+    // turn_client_allocate; each input one that came on it. Nothing is retransmitted, and
+    // ChannelData are padded. A redirection (300) is the one reason for `to` to change: the driver
+    // connects there instead.
+    bool stream;
     struct rng rng;
     struct trace trace;
 };
@@ -78,6 +84,9 @@ bool turn_client_send(struct turn_client *client, nanotime now, const struct add
 // Refresh now and not when it is due, to learn whether the server still has the allocation: then
 // stats.refreshes grows, else (437) the client fails (RFC 8656 5).
 void turn_client_refresh(struct turn_client *client, nanotime now);
+// The connection is gone, and with it the 5-tuple: the allocation can be refreshed no more. The
+// client fails with error 0 and this reason.
+void turn_client_disconnected(struct turn_client *client, nanotime now, const char *reason);
 // Give the allocation back: Refresh with LIFETIME 0.
 void turn_client_release(struct turn_client *client, nanotime now);
 
@@ -131,15 +140,18 @@ struct turn_server_config {
     // Also take the channel numbers 0x5000 to 0x7fff of RFC 5766, which RFC 8656 12 withdrew: older
     // clients (coturn's turnutils_uclient) still draw them. Else they get 400.
     bool rfc5766_channels;
+    unsigned streams_max;  // clients connected by TCP at a time [1024]
     struct addr alternate; // answer Allocate with 300 (Try Alternate) and this; none: do not
     struct rng rng;
     struct trace trace;
 };
 
 enum turn_server_output_kind {
-    TURN_SERVER_SEND,   // from `datagram.from`, which is the listening or a relayed address
-    TURN_SERVER_BIND,   // open a socket on `relay`: sent before anything comes from it
-    TURN_SERVER_UNBIND, // close it
+    TURN_SERVER_SEND,         // from `datagram.from`, which is the listening or a relayed address
+    TURN_SERVER_BIND,         // open a socket on `relay`: sent before anything comes from it
+    TURN_SERVER_UNBIND,       // close it
+    TURN_SERVER_STREAM_SEND,  // `datagram.bytes` on `stream`
+    TURN_SERVER_STREAM_CLOSE, // close `stream`: it is not spoken of again
 };
 
 struct turn_server_output {
@@ -147,6 +159,7 @@ struct turn_server_output {
     struct datagram datagram; // borrowed until the next call on the server
     bool dont_fragment;       // TURN_SERVER_SEND to a peer: the client asked for the DF bit
     struct addr relay;
+    unsigned stream;
 };
 
 struct turn_server *turn_server_new(const struct turn_server_config *config);
@@ -155,6 +168,18 @@ void turn_server_free(struct turn_server *server);
 // Datagrams to the listening address and to every relayed address come in here.
 enum turn_drop turn_server_input(struct turn_server *server, nanotime now,
                                  const struct datagram *datagram);
+// Clients by TCP (RFC 8656 2.1, 3.1: the protocol is part of the 5-tuple). The driver numbers its
+// connections, each below `streams_max`, and uses a number again once it is closed. False: all that
+// there may be are open, or this one is; close it.
+bool turn_server_stream_open(struct turn_server *server, nanotime now, unsigned stream,
+                             const struct addr *client);
+// What was read, however it was cut. Poll after each few KiB: what finds 256 outputs waiting is
+// dropped. The worst outcome among its messages; TURN_MALFORMED may end the connection
+// (TURN_SERVER_STREAM_CLOSE).
+enum turn_drop turn_server_stream_input(struct turn_server *server, nanotime now, unsigned stream,
+                                        struct bytes bytes);
+// The client closed it, or it broke: its allocation goes.
+void turn_server_stream_closed(struct turn_server *server, nanotime now, unsigned stream);
 bool turn_server_poll(struct turn_server *server, nanotime now, struct turn_server_output *out);
 nanotime turn_server_deadline(const struct turn_server *server);
 
@@ -167,7 +192,8 @@ struct turn_server_stats {
     unsigned bindings, allocations, allocations_live, refreshes, permissions, channels;
     unsigned errors; // responses of class error, 401 and 438 among them
     unsigned stale_nonces, quota_refusals;
-    uint64_t relayed_to_peers, relayed_to_clients; // datagrams
+    unsigned streams, streams_live, streams_broken; // broken: closed for what came on them
+    uint64_t relayed_to_peers, relayed_to_clients;  // datagrams
 };
 struct turn_server_stats turn_server_stats(const struct turn_server *server);
 

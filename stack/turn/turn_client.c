@@ -146,13 +146,15 @@ static bool send_channel_data(struct turn_client *client, const struct turn_peer
                               struct bytes data)
 {
     struct turn_queue_slot *slot =
-        turn_queue_push(&client->queue, TURN_SEND, TURN_CHANNEL_HEADER_LEN + data.len);
+        turn_queue_push(&client->queue, TURN_SEND, TURN_CHANNEL_HEADER_LEN + data.len + 3);
     if (!slot)
         return false;
     struct writer w = writer_of(slot->at, slot->max);
     write_u16(&w, peer->channel);
     write_u16(&w, (uint16_t)data.len);
     write_bytes(&w, data);
+    if (client->config.stream)
+        write_zeros(&w, turn_channel_padding(data.len));
     slot->len = writer_bytes(&w).len;
     slot->from = client->config.local;
     slot->to = *turn_client_server(client);
@@ -304,6 +306,13 @@ void turn_client_refresh(struct turn_client *client, nanotime now)
     client->stale = true;
 }
 
+void turn_client_disconnected(struct turn_client *client, nanotime now, const char *reason)
+{
+    client->now = now;
+    if (!is_over(client))
+        turn_client_fail(client, now, 0, bytes_text(reason));
+}
+
 void turn_client_release(struct turn_client *client, nanotime now)
 {
     client->now = now;
@@ -421,6 +430,10 @@ static bool poll_request(struct turn_client *client, nanotime now, struct turn_o
         if (request->message_len == 0)
             continue;
         client->stats.retransmissions += request->rto.sent > 1;
+        if (client->config.stream) { // RFC 8489 6.2.2: sent once, given up after Ti
+            request->rto.sent = STUN_RC;
+            request->rto.next_at = time_add(now, TURN_STREAM_TI);
+        }
         *out = (struct turn_output){
             .kind = TURN_SEND,
             .datagram = {client->config.local, *turn_client_server(client),

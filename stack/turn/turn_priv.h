@@ -14,7 +14,8 @@
 #define TURN_CHANNEL_MAX_RFC5766 0x7fff
 #define TURN_SOFTWARE "simrtc"
 
-#define TURN_DATAGRAM_MAX 65507 // of UDP over IPv4
+#define TURN_DATAGRAM_MAX 65507          // of UDP over IPv4
+#define TURN_STREAM_TI (39500 * TIME_MS) // RFC 8489 6.2.2
 
 // ------------------------------------------------------------------------------------ ChannelData
 
@@ -25,6 +26,13 @@ static inline bool turn_is_channel_data(struct bytes datagram, unsigned max)
 {
     return datagram.len > 0 && datagram.at[0] >= TURN_CHANNEL_MIN >> 8 &&
            datagram.at[0] <= max >> 8;
+}
+
+// RFC 8656 12.5: what over TCP follows the data, for the next message to begin at a multiple of
+// four.
+static inline size_t turn_channel_padding(size_t data_len)
+{
+    return (4 - data_len % 4) % 4;
 }
 
 // False when the datagram is shorter than it claims. Padding is accepted and cut off.
@@ -40,6 +48,7 @@ struct turn_queue_slot {
     int kind; // enum turn_output_kind or turn_server_output_kind
     bool cancelled;
     bool dont_fragment;
+    unsigned stream; // of TURN_SERVER_STREAM_*
     struct addr from, to;
     uint8_t *at; // owned
     size_t len, max;

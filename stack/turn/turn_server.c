@@ -6,7 +6,8 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#define QUEUE_SPARE 4 // outputs that one input may make
+#define QUEUE_SPARE 4       // outputs that one input may make
+#define CLIENT_BY_TCP 0x100 // in the family of a key: no family has this bit
 
 static void draw_secret(struct turn_server *server)
 {
@@ -32,6 +33,7 @@ struct turn_server *turn_server_new(const struct turn_server_config *given)
     config->allocations_max = or_default(given->allocations_max, 4096);
     config->permissions_max = or_default(given->permissions_max, 256);
     config->channels_max = or_default(given->channels_max, 256);
+    config->streams_max = or_default(given->streams_max, 1024);
     config->relay_port_min = (uint16_t)or_default(given->relay_port_min, 49152);
     config->relay_port_max = (uint16_t)or_default(given->relay_port_max, 65535);
     assert(config->relay_port_min <= config->relay_port_max);
@@ -60,6 +62,9 @@ void turn_server_free(struct turn_server *server)
         turn_table_fini(&server->allocations[i].by_peer);
         turn_table_fini(&server->allocations[i].by_number);
     }
+    for (unsigned i = 0; i < server->connections_room; i++)
+        turn_stream_fini(&server->connections[i].framing);
+    free(server->connections);
     free(server->allocations);
     free(server->heap);
     turn_table_fini(&server->by_client);
@@ -131,6 +136,15 @@ static uint32_t addr_slot(const struct addr *addr)
     return ip_v4_value(&addr->ip);
 }
 
+// RFC 8656 3.1: the same address by UDP and by TCP is two clients.
+static struct addr client_key(const struct addr *client, unsigned stream)
+{
+    struct addr key = *client;
+    if (stream)
+        key.ip.family |= CLIENT_BY_TCP;
+    return key;
+}
+
 static uint32_t slot_of(const struct turn_server *server, const struct turn_allocation *allocation)
 {
     return (uint32_t)(allocation - server->allocations);
@@ -175,12 +189,13 @@ struct turn_allocation *turn_server_add(struct turn_server *server, nanotime now
     uint32_t slot = slot_new(server);
     struct turn_allocation *allocation = &server->allocations[slot];
     allocation->client = *client;
+    allocation->stream = server->speaking;
     allocation->relay = (struct addr){server->config.relay_ip, port};
     allocation->live = true;
     allocation->token = 0;
     allocation->expires_at = expires_at;
-    struct addr value = slot_addr(slot);
-    turn_table_put(&server->by_client, client, &value, now, TIME_NEVER);
+    struct addr value = slot_addr(slot), key = client_key(client, server->speaking);
+    turn_table_put(&server->by_client, &key, &value, now, TIME_NEVER);
     turn_ports_take(&server->ports, port, slot);
     server->heap[server->heap_len] = slot;
     heap_fix(server, server->heap_len++);
@@ -205,7 +220,8 @@ void turn_server_remove(struct turn_server *server, nanotime now,
           addr_print(&allocation->client, client));
     output_socket(server, TURN_SERVER_UNBIND, &allocation->relay);
     heap_remove(server, allocation->heap_at);
-    turn_table_remove(&server->by_client, &allocation->client);
+    struct addr key = client_key(&allocation->client, allocation->stream);
+    turn_table_remove(&server->by_client, &key);
     turn_ports_free(&server->ports, allocation->relay.port);
     turn_table_fini(&allocation->permissions);
     turn_table_fini(&allocation->by_peer);
@@ -219,16 +235,16 @@ void turn_server_remove(struct turn_server *server, nanotime now,
     server->stats.allocations_live--;
 }
 
-static bool has_room(const struct turn_server *server)
+bool turn_server_has_room(const struct turn_server *server)
 {
     return server->queue.end - server->queue.first <= TURN_QUEUE_MAX - QUEUE_SPARE;
 }
 
 // Remove what is due, as far as the queue has room for the news.
-static void expire(struct turn_server *server, nanotime now)
+void turn_server_expire(struct turn_server *server, nanotime now)
 {
     server->now = now;
-    while (server->heap_len > 0 && has_room(server)) {
+    while (server->heap_len > 0 && turn_server_has_room(server)) {
         struct turn_allocation *next = &server->allocations[server->heap[0]];
         if (next->expires_at > now)
             return;
@@ -239,7 +255,8 @@ static void expire(struct turn_server *server, nanotime now)
 struct turn_allocation *turn_server_find(struct turn_server *server, nanotime now,
                                          const struct addr *client)
 {
-    struct turn_entry *entry = turn_table_find(&server->by_client, client, now);
+    struct addr key = client_key(client, server->speaking);
+    struct turn_entry *entry = turn_table_find(&server->by_client, &key, now);
     if (!entry)
         return NULL;
     struct turn_allocation *allocation = &server->allocations[addr_slot(&entry->value)];
@@ -327,13 +344,14 @@ static enum turn_drop from_peer(struct turn_server *server, nanotime now,
     struct bytes data = datagram->bytes;
     struct turn_entry *channel = turn_table_find(&allocation->by_peer, &datagram->from, now);
     struct turn_queue_slot *out = turn_queue_push(&server->queue, TURN_SERVER_SEND, data.len + 64);
-    out->from = server->config.listen;
-    out->to = allocation->client;
+    turn_server_address(server, out, &allocation->client, allocation->stream);
     if (channel) { // RFC 8656 12.5: MUST use it
         struct writer w = writer_of(out->at, out->max);
         write_u16(&w, channel->value.port);
         write_u16(&w, (uint16_t)data.len);
         write_bytes(&w, data);
+        if (allocation->stream)
+            write_zeros(&w, turn_channel_padding(data.len));
         out->len = writer_bytes(&w).len;
     } else {
         uint8_t id[STUN_ID_LEN];
@@ -363,8 +381,8 @@ static enum turn_drop binding(struct turn_server *server, const struct datagram 
         slot->cancelled = true;
         return TURN_MALFORMED;
     }
+    turn_server_address(server, slot, &answer.to, server->speaking);
     slot->from = answer.from;
-    slot->to = answer.to;
     slot->len = answer.bytes.len;
     server->stats.bindings++;
     if (answer.bytes.at[0] & 1 && answer.bytes.at[1] & 0x10)
@@ -372,8 +390,8 @@ static enum turn_drop binding(struct turn_server *server, const struct datagram 
     return TURN_KEPT;
 }
 
-static enum turn_drop from_client(struct turn_server *server, nanotime now,
-                                  const struct datagram *datagram)
+enum turn_drop turn_server_from_client(struct turn_server *server, nanotime now,
+                                       const struct datagram *datagram)
 {
     bool turn = !server->config.stun_only && addr_equal(&datagram->to, &server->config.listen);
     if (turn_is_channel_data(datagram->bytes, server->channel_max))
@@ -405,12 +423,12 @@ static enum turn_drop from_client(struct turn_server *server, nanotime now,
 enum turn_drop turn_server_input(struct turn_server *server, nanotime now,
                                  const struct datagram *datagram)
 {
-    expire(server, now);
+    turn_server_expire(server, now);
     enum turn_drop drop = TURN_NOT_OURS;
-    if (!has_room(server))
+    if (!turn_server_has_room(server))
         drop = TURN_QUEUE_FULL;
     else if (stun_server_is_listening(&server->stun, &datagram->to))
-        drop = from_client(server, now, datagram);
+        drop = turn_server_from_client(server, now, datagram);
     else if (!server->config.stun_only && ip_equal(&datagram->to.ip, &server->config.relay_ip))
         drop = from_peer(server, now, datagram);
     char from[ADDR_TEXT_MAX];
@@ -422,12 +440,13 @@ enum turn_drop turn_server_input(struct turn_server *server, nanotime now,
 
 bool turn_server_poll(struct turn_server *server, nanotime now, struct turn_server_output *out)
 {
-    expire(server, now);
+    turn_server_expire(server, now);
     const struct turn_queue_slot *slot = turn_queue_pop(&server->queue);
     if (!slot)
-        return false;
-    *out = (struct turn_server_output){.kind = (enum turn_server_output_kind)slot->kind};
-    if (slot->kind == TURN_SERVER_SEND) {
+        return turn_server_poll_closing(server, out);
+    *out = (struct turn_server_output){.kind = (enum turn_server_output_kind)slot->kind,
+                                       .stream = slot->stream};
+    if (slot->kind == TURN_SERVER_SEND || slot->kind == TURN_SERVER_STREAM_SEND) {
         out->datagram = (struct datagram){slot->from, slot->to, bytes_of(slot->at, slot->len)};
         out->dont_fragment = slot->dont_fragment;
     } else {
@@ -438,7 +457,7 @@ bool turn_server_poll(struct turn_server *server, nanotime now, struct turn_serv
 
 nanotime turn_server_deadline(const struct turn_server *server)
 {
-    if (server->queue.first < server->queue.end)
+    if (server->queue.first < server->queue.end || server->closing)
         return server->now;
     return server->heap_len > 0 ? server->allocations[server->heap[0]].expires_at : TIME_NEVER;
 }
@@ -450,14 +469,16 @@ void turn_server_bind_failed(struct turn_server *server, nanotime now, const str
     if (slot == TURN_NONE || !ip_equal(&relay->ip, &server->config.relay_ip))
         return;
     struct turn_allocation *allocation = &server->allocations[slot];
-    if (allocation->reply_at >= server->queue.first && has_room(server)) {
+    if (allocation->reply_at >= server->queue.first && turn_server_has_room(server)) {
         // The success is still waiting: take it back, and refuse instead.
         turn_queue_cancel(&server->queue, allocation->reply_at);
         struct stun_msg msg = {.class = STUN_REQUEST, .method = STUN_ALLOCATE};
         memcpy(msg.id, allocation->id, sizeof msg.id);
         struct datagram request = {allocation->client, server->config.listen, {0}};
+        server->speaking = allocation->stream;
         turn_server_refuse(server, now, &request, &msg, &allocation->login,
                            STUN_INSUFFICIENT_CAPACITY);
+        server->speaking = 0;
     }
     uint64_t at = server->queue.end;
     turn_server_remove(server, now, allocation);
@@ -474,6 +495,7 @@ void turn_server_reset(struct turn_server *server, nanotime now)
         server->allocations[server->heap[i]].expires_at = now;
     for (uint32_t i = server->heap_len; i-- > 0;)
         heap_fix(server, i);
+    turn_server_close_all(server);
     draw_secret(server);
     trace(&server->config.trace, now, "server reset");
 }

@@ -5,6 +5,7 @@
 #include "stack/stun/stun_auth.h"
 #include "stack/stun/stun_server.h"
 #include "stack/turn/turn_priv.h"
+#include "stack/turn/turn_stream.h"
 
 #define TURN_NONE UINT32_MAX
 
@@ -80,8 +81,17 @@ void turn_ports_forget(struct turn_ports *ports);
 
 // ------------------------------------------------------------------------------------ allocations
 
+// A client's connection.
+struct turn_connection {
+    bool open, closing;    // closing: TURN_SERVER_STREAM_CLOSE is due
+    unsigned next_closing; // + 1
+    struct addr client;
+    struct turn_stream framing;
+};
+
 struct turn_allocation {
     struct addr client, relay;
+    unsigned stream; // the client's connection + 1; 0: it speaks UDP
     struct turn_account *account;
     nanotime expires_at;
     uint32_t heap_at; // or the next free slot
@@ -106,13 +116,17 @@ struct turn_server {
     uint32_t allocations_room, allocations_used, allocations_free;
     uint32_t *heap; // by (expires_at, slot): the next to expire comes first
     uint32_t heap_len;
-    struct turn_table by_client; // the 5-tuple's client -> allocation
+    struct turn_table by_client;         // the 5-tuple's client and protocol -> allocation
+    struct turn_connection *connections; // by stream; grows to streams_max
+    unsigned connections_room;
+    unsigned closing;  // the first connection + 1 that is to be closed; 0: none
+    unsigned speaking; // the connection + 1 that the message at hand came on; 0: by UDP
     struct turn_queue queue;
     nanotime now; // of the last call
     struct turn_server_stats stats;
 };
 
-// The live allocation of a client, or NULL.
+// The live allocation of a client by the protocol of the message at hand, or NULL.
 struct turn_allocation *turn_server_find(struct turn_server *server, nanotime now,
                                          const struct addr *client);
 // A new allocation with this relayed port; NULL when there are too many.
@@ -121,6 +135,9 @@ struct turn_allocation *turn_server_add(struct turn_server *server, nanotime now
                                         nanotime expires_at);
 void turn_server_extend(struct turn_server *server, struct turn_allocation *allocation,
                         nanotime expires_at);
+// Fill in where the bytes of `slot` go: to a client by UDP or by its connection.
+void turn_server_address(const struct turn_server *server, struct turn_queue_slot *slot,
+                         const struct addr *client, unsigned stream);
 // Forget it and close its socket.
 void turn_server_remove(struct turn_server *server, nanotime now,
                         struct turn_allocation *allocation);
@@ -132,5 +149,16 @@ enum turn_drop turn_server_request(struct turn_server *server, nanotime now,
 void turn_server_refuse(struct turn_server *server, nanotime now, const struct datagram *request,
                         const struct stun_msg *msg, const struct turn_login *login, unsigned code);
 bool turn_server_is_forbidden(const struct turn_server *server, const struct ip *peer);
+// A message of a client, to one of the listening addresses.
+enum turn_drop turn_server_from_client(struct turn_server *server, nanotime now,
+                                       const struct datagram *datagram);
+// Room for all that one message may set off.
+bool turn_server_has_room(const struct turn_server *server);
+// Remove what is due, as far as the queue has room for the news.
+void turn_server_expire(struct turn_server *server, nanotime now);
+
+// turn_server_stream.c
+bool turn_server_poll_closing(struct turn_server *server, struct turn_server_output *out);
+void turn_server_close_all(struct turn_server *server);
 
 #endif

@@ -38,8 +38,7 @@ static void reply_end(struct turn_server *server, const struct datagram *request
     if (stun_has(msg, STUN_FINGERPRINT))
         stun_add_fingerprint(s);
     slot->len = stun_end(s).len;
-    slot->from = server->config.listen;
-    slot->to = request->from;
+    turn_server_address(server, slot, &request->from, server->speaking);
     slot->cancelled = slot->len == 0;
 }
 

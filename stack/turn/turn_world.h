@@ -183,6 +183,9 @@ static inline void world_server_output(struct world *world, const struct turn_se
             if (addr_equal(&world->sockets[i], &out->relay))
                 world->sockets[i--] = world->sockets[--world->sockets_count];
         return;
+    case TURN_SERVER_STREAM_SEND:
+    case TURN_SERVER_STREAM_CLOSE:
+        assert(false); // all clients here speak UDP
     }
 }
 
