@@ -3,6 +3,7 @@
 #include "reports/report.h"
 #include "scenarios/live_grid.h"
 #include "scenarios/live_sandbox.h"
+#include "scenarios/live_stacks.h"
 #include "scenarios/suite.h"
 
 #include <stdio.h>
@@ -238,14 +239,6 @@ static const char **words_of(struct arena *arena, const char *list, unsigned *co
     return words;
 }
 
-// A cell of the matrix of peers is a file: its name without folder and ending.
-static bool is_cell(const struct scenario *scenario, const char *cell)
-{
-    const char *slash = strrchr(scenario->file, '/'), *name = slash ? slash + 1 : scenario->file;
-    size_t len = strlen(cell);
-    return strncmp(name, cell, len) == 0 && (name[len] == 0 || strcmp(name + len, ".yaml") == 0);
-}
-
 static bool keep_cells(struct scenario_set *set, const char *const *cells, unsigned count)
 {
     unsigned kept = 0;
@@ -253,7 +246,7 @@ static bool keep_cells(struct scenario_set *set, const char *const *cells, unsig
     for (unsigned i = 0; i < set->count; i++) {
         bool wanted = count == 0;
         for (unsigned j = 0; j < count; j++) {
-            bool is = is_cell(set->scenarios[i], cells[j]);
+            bool is = live_stacks_is_cell(set->scenarios[i]->file, cells[j]);
             known[j] |= is;
             wanted |= is;
         }

@@ -487,6 +487,18 @@ static void add_metric(struct arena *arena, struct result_metric *to, const char
     *to = (struct result_metric){name, arena_text(arena, time_print(value, text)), false};
 }
 
+// What others are known not to do is told, but is no failure of this run.
+static void forgive(const struct scenario *scenario, struct arena *arena, struct result *out)
+{
+    for (unsigned i = 0; i < scenario->limits_count && out->verdict == VERDICT_FAILED; i++) {
+        const struct scenario_limit *limit = &scenario->limits[i];
+        if (!strstr(out->why, limit->says))
+            continue;
+        out->verdict = VERDICT_UNSUPPORTED;
+        out->why = arena_printf(arena, "known: %s", limit->why);
+    }
+}
+
 void live_run_result(struct run *run, struct arena *arena, struct result *out)
 {
     struct live_run *live = run->live;
@@ -516,4 +528,5 @@ void live_run_result(struct run *run, struct arena *arena, struct result *out)
                                 time_print(run->options.real->allowance, allowed));
         out->cause = (struct result_cause){.at = TIME_NEVER};
     }
+    forgive(run->scenario, arena, out);
 }

@@ -90,6 +90,92 @@ static bool all_known(struct load *load, const struct yaml_node *root,
     return true;
 }
 
+// ------------------------------------------------------------------------------------------ limits
+
+struct limit_fields {
+    struct live_limit limit;
+    const char *stack; // on either side
+};
+#define AT(member) offsetof(struct limit_fields, member)
+static const struct field limit_fields[] = {
+    {"stack", FIELD_TEXT, AT(stack), 0, 100, NULL},
+    {"offers", FIELD_TEXT, AT(limit.offers), 0, 100, NULL},
+    {"answers", FIELD_TEXT, AT(limit.answers), 0, 100, NULL},
+    {"cell", FIELD_TEXT, AT(limit.cell), 0, 100, NULL},
+    {"says", FIELD_TEXT, AT(limit.limit.says), 0, 500, NULL},
+    {"why", FIELD_TEXT, AT(limit.limit.why), 0, 500, NULL},
+    {0},
+};
+#undef AT
+
+static bool limit_load(struct load *load, const struct yaml_node *node, struct live_stacks *out)
+{
+    struct limit_fields fields = {0};
+    if (!load_fields(load, node, "a limit", limit_fields, &fields, NULL))
+        return false;
+    if (!fields.limit.limit.says || !fields.limit.limit.why)
+        return err_at(load->err, node->mark, "expected 'says' and 'why' of a limit");
+    out->limits[out->limits_count] = fields.limit;
+    if (fields.stack)
+        out->limits[out->limits_count].offers = fields.stack;
+    out->limits_count++;
+    if (!fields.stack)
+        return true;
+    out->limits[out->limits_count] = fields.limit;
+    out->limits[out->limits_count++].answers = fields.stack;
+    return true;
+}
+
+static bool limits_load(struct load *load, const struct yaml_node *node, struct live_stacks *out)
+{
+    if (!load_is_list(load, node, "a list of limits", LIMITS_MAX))
+        return false;
+    out->limits = arena_alloc(load->arena, 2 * node->count * sizeof *out->limits);
+    for (unsigned i = 0; i < node->count; i++) {
+        if (!limit_load(load, node->items[i], out))
+            return false;
+    }
+    return true;
+}
+
+bool live_stacks_is_cell(const char *file, const char *cell)
+{
+    const char *slash = strrchr(file, '/'), *name = slash ? slash + 1 : file;
+    size_t len = strlen(cell);
+    return strncmp(name, cell, len) == 0 && (name[len] == 0 || strcmp(name + len, ".yaml") == 0);
+}
+
+static bool fits(const struct live_limit *limit, const char *const pair[2], const char *file)
+{
+    return (!limit->offers || strcmp(limit->offers, pair[0]) == 0) &&
+           (!limit->answers || strcmp(limit->answers, pair[1]) == 0) &&
+           (!limit->cell || live_stacks_is_cell(file, limit->cell));
+}
+
+const struct scenario_limit *live_stacks_limits(const struct live_stacks *stacks,
+                                                struct arena *arena, const char *const pair[2],
+                                                const char *file, unsigned *count)
+{
+    struct scenario_limit *limits = arena_alloc(arena, (stacks->limits_count + 1) * sizeof *limits);
+    *count = 0;
+    for (unsigned i = 0; i < stacks->limits_count; i++) {
+        if (fits(&stacks->limits[i], pair, file))
+            limits[(*count)++] = stacks->limits[i].limit;
+    }
+    return limits;
+}
+
+// ------------------------------------------------------------------------------------- the file
+
+struct file_nodes {
+    const struct yaml_node *stacks, *limits;
+};
+static const struct field file_fields[] = {
+    {"stacks", FIELD_NODE, offsetof(struct file_nodes, stacks), 0, 0, NULL},
+    {"limits", FIELD_NODE, offsetof(struct file_nodes, limits), 0, 0, NULL},
+    {0},
+};
+
 bool live_stacks_load(struct load *load, const struct yaml_node *node,
                       const struct scenario_pairs *pairs, struct live_stacks *out)
 {
@@ -100,18 +186,24 @@ bool live_stacks_load(struct load *load, const struct yaml_node *node,
     const struct yaml_node *root = file_parse(load, node, path);
     if (!root)
         return false;
-    if (root->kind != YAML_MAPPING || root->count == 0 || root->count > STACKS_MAX)
-        return err_at(load->err, root->mark, "expected a mapping of 1 to %d stacks, got %s",
-                      STACKS_MAX, yaml_describe(load->arena, root));
-    if (!all_known(load, root, pairs, path))
+    struct file_nodes nodes = {0};
+    if (!load_fields(load, root, "a file of stacks", file_fields, &nodes, NULL))
         return false;
-    for (unsigned i = 0; i < root->count; i++) {
-        const char *name = (const char *)root->pairs[i].key->text.at;
+    const struct yaml_node *stacks = nodes.stacks ? nodes.stacks : root;
+    if (stacks == root || stacks->kind != YAML_MAPPING || stacks->count == 0 ||
+        stacks->count > STACKS_MAX)
+        return err_at(load->err, stacks->mark, "expected 'stacks', a mapping of 1 to %d of them",
+                      STACKS_MAX);
+    if (!all_known(load, stacks, pairs, path) ||
+        (nodes.limits && !limits_load(load, nodes.limits, out)))
+        return false;
+    for (unsigned i = 0; i < stacks->count; i++) {
+        const char *name = (const char *)stacks->pairs[i].key->text.at;
         if (!is_wanted(pairs, name))
             continue;
         out->names[out->count] = name;
         out->kinds[out->count] =
-            kind_place(load, root->pairs[i].value, (const char *)node->text.at);
+            kind_place(load, stacks->pairs[i].value, (const char *)node->text.at);
         if (!out->kinds[out->count++])
             return false;
     }

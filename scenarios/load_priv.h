@@ -139,7 +139,9 @@ struct load_cell {
     const char *cell; // "" without a matrix
     enum scenario_outcome outcome;
     const char *reason;
-    const char *pair[2]; // see struct scenario
+    const char *pair[2]; // see struct scenario, also the next
+    const struct scenario_limit *limits;
+    unsigned limits_count;
 };
 bool load_scenario(struct scenario_set *set, const struct yaml_node *root,
                    const struct load_cell *cell, struct err *err);

@@ -35,6 +35,7 @@ struct matrix {
     unsigned cells;
     struct except *excepts;
     unsigned excepts_count;
+    struct live_stacks stacks; // of a matrix of peers
 };
 
 // ------------------------------------------------------------------------------------------- paths
@@ -192,14 +193,14 @@ static bool stacks_load(struct matrix *m, const struct yaml_node *node,
                         const struct scenario_pairs *pairs)
 {
     const struct yaml_node *peers = yaml_get(m->root, "peers");
-    struct live_stacks stacks;
     if (!peers || peers->kind != YAML_MAPPING || peers->count < 2)
         return err_at(m->load.err, node->mark, "expected two peers beside 'stacks', got none");
     if (m->axes_count + 2 > AXES_MAX)
         return err_at(m->load.err, node->mark, "expected at most %u paths beside 'stacks', got %u",
                       AXES_MAX - 2, m->axes_count);
-    if (!live_stacks_load(&m->load, node, pairs, &stacks))
+    if (!live_stacks_load(&m->load, node, pairs, &m->stacks))
         return false;
+    const struct live_stacks stacks = m->stacks;
     struct yaml_node *values = arena_copy(m->load.arena, node, sizeof *node);
     *values = (struct yaml_node){.kind = YAML_SEQUENCE, .mark = node->mark, .count = stacks.count};
     values->items = arena_copy(m->load.arena, stacks.kinds, stacks.count * sizeof *stacks.kinds);
@@ -346,6 +347,9 @@ static bool cells_load(struct matrix *m, struct scenario_set *set, const char *f
         struct load_cell cell = {.file = file, .cell = "", .outcome = OUTCOME_COMPUTED};
         for (unsigned p = 0; p < 2 && set->pairs; p++)
             cell.pair[p] = m->axes[p].texts[choice[p]];
+        if (set->pairs)
+            cell.limits =
+                live_stacks_limits(&m->stacks, m->load.arena, cell.pair, file, &cell.limits_count);
         if (!cell_load(m, set, choice, &cell))
             return false;
     }

@@ -226,6 +226,12 @@ struct scenario_expect {
     struct err_mark mark;
 };
 
+// What a stack of somebody else is known not to do: a failure that says `says` is that, no news.
+struct scenario_limit {
+    const char *says; // in the reason of the failure
+    const char *why;
+};
+
 // What NAT behaviour alone says about the outcome (oracle.h); a matrix-except entry overrides it.
 enum scenario_outcome { OUTCOME_COMPUTED, OUTCOME_DIRECT, OUTCOME_RELAY, OUTCOME_NONE };
 
@@ -234,6 +240,8 @@ struct scenario {
     const char *name, *about;
     const char *cell; // "" without a matrix
     const char *pair[2]; // of a matrix of peers: the stacks of the first two; else NULL
+    const struct scenario_limit *limits; // of these stacks in this cell
+    unsigned limits_count;
     const char *id;
     const char *const *covers;           // NULL-ended
     const struct err_mark *covers_marks; // where each stands

@@ -115,7 +115,8 @@ class Peer:
         if before:
             await asyncio.wait([before])
         message = text if text is not None else base64.b64decode(data)
-        while dc.readyState == "open" and 0 < dc.bufferedAmount > BUFFER_MAX - len(message):
+        # connecting: a message has come before its channel's acknowledgement
+        while dc.readyState == "connecting" or dc.readyState == "open" and 0 < dc.bufferedAmount > BUFFER_MAX - len(message):
             await asyncio.sleep(BUFFER_LOOK_S)
         try:
             dc.send(message)

@@ -42,6 +42,7 @@ except (ImportError, ValueError):
 
 COMMANDS = ("init", "start", "open", "offer", "answer", "candidate", "send", "stats", "close")
 STATES = {"ice": "ice-connection-state", "connection": "connection-state", "gathering": "ice-gathering-state", "signaling": "signaling-state"}
+STATE = GstWebRTC.WebRTCDataChannelState
 TYPES = {"offer": GstWebRTC.WebRTCSDPType.OFFER, "answer": GstWebRTC.WebRTCSDPType.ANSWER}
 
 
@@ -83,7 +84,7 @@ class Peer:
         dc.connect("on-close", lambda _: say("close", channel=channel))
         self.channels[channel] = dc, queue.Queue()
         threading.Thread(target=self.send_all, args=self.channels[channel], daemon=True).start()
-        if dc.get_property("ready-state") == GstWebRTC.WebRTCDataChannelState.OPEN:
+        if dc.get_property("ready-state") == STATE.OPEN:
             open_once()
 
     def watch_incoming(self, _, dc):
@@ -93,8 +94,8 @@ class Peer:
     def send_all(self, dc, waiting):
         while True:
             command = waiting.get()
-            while dc.get_property("ready-state") == GstWebRTC.WebRTCDataChannelState.OPEN and dc.get_property("buffered-amount") > BUFFER_MAX:
-                time.sleep(LOOK_S)
+            while dc.get_property("ready-state") == STATE.CONNECTING or dc.get_property("ready-state") == STATE.OPEN and dc.get_property("buffered-amount") > BUFFER_MAX:
+                time.sleep(LOOK_S)  # connecting: a message has come before its channel's acknowledgement
             if command is None:
                 dc.emit("close")
             elif "text" in command:

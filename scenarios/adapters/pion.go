@@ -199,7 +199,9 @@ func send(c command) error {
 		<-before
 		defer close(sent)
 		var err error
-		for to.dc.ReadyState() == webrtc.DataChannelStateOpen && to.dc.BufferedAmount() > bufferMax {
+		// Connecting: a message has come before its channel's acknowledgement.
+		for to.dc.ReadyState() == webrtc.DataChannelStateConnecting ||
+			to.dc.ReadyState() == webrtc.DataChannelStateOpen && to.dc.BufferedAmount() > bufferMax {
 			time.Sleep(bufferLook)
 		}
 		if c.Text != nil {

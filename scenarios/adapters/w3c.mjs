@@ -99,8 +99,8 @@ export function w3c_commands(RTCPeerConnection, about, say, heard) {
     async function put(dc, { text, data }) {
         const bytes = text === undefined ? Uint8Array.from(atob(data), (c) => c.charCodeAt(0)) : null;
         const size = bytes ? bytes.length : text.length;
-        while (dc.bufferedAmount > 0 && dc.bufferedAmount + size > BUFFER_MAX && dc.readyState === 'open')
-            await sleep(BUFFER_LOOK_MS);
+        while (dc.readyState === 'connecting' || (dc.bufferedAmount > 0 && dc.bufferedAmount + size > BUFFER_MAX && dc.readyState === 'open'))
+            await sleep(BUFFER_LOOK_MS); // connecting: a message has come before its channel's acknowledgement
         dc.send(bytes ? (about.bytes ? about.bytes(bytes) : bytes) : text);
     }
 
