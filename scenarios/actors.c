@@ -54,6 +54,10 @@ static void peer_output(struct run *run, struct run_peer *peer, const struct pee
     case PEER_STREAM_SEND:
     case PEER_STREAM_CLOSE:
         break;
+    case PEER_CLEAR:
+    case PEER_FRAME:
+    case PEER_DIGIT:
+        break;
     }
 }
 

@@ -231,6 +231,10 @@ static void on_output(struct peer_process *p, const struct peer_output *out)
     case PEER_STREAM_SEND:
     case PEER_STREAM_CLOSE:
         return;
+    case PEER_CLEAR:
+    case PEER_FRAME:
+    case PEER_DIGIT:
+        return;
     }
     p->changed = true;
 }

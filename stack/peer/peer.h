@@ -15,6 +15,7 @@
 #include "stack/sctp/datachannel.h"
 #include "stack/ice/ice.h"
 #include "stack/dtls/dtls.h"
+#include "stack/media/media.h"
 
 #define PEER_LOCALS_MAX 8
 #define PEER_SERVERS_MAX 8
@@ -56,6 +57,13 @@ struct peer_config {
     size_t mtu;                // the largest UDP payload, at least peer_mtu_least; 0: 1200
     uint16_t sctp_port;        // 0: 5000
     uint64_t max_message_size; // what we say that we take; 0: 262144
+    // Media. Without a track and without `take_media`, offered audio and video are rejected.
+    bool take_media;        // answer offered sections that no track of ours fits by receiving
+    bool clear_media;       // PEER_CLEAR for each RTP and RTCP packet, sent or received
+    unsigned srtp_profiles; // a bit for each enum dtls_srtp_profile that may be agreed on; 0: all
+    enum media_control media_control;
+    uint32_t media_start_bps, media_min_bps, media_max_bps; // 0: as media.h
+    int64_t media_clock_ppb;
     nanotime ice_ta, consent_interval, consent_timeout, nomination_wait, patience; // 0: as ice.h
     nanotime
         gather_timeout; // 0: 9.5 s... a server that does not answer holds gathering up no longer
@@ -97,6 +105,9 @@ enum peer_output_kind {
     PEER_STREAM_OPEN,  // `stream`: connect from `datagram.from`, any port of it, to `datagram.to`
     PEER_STREAM_SEND,  // `stream`, `bytes`
     PEER_STREAM_CLOSE, // `stream`: after what was sent on it; nothing more is told of it
+    PEER_CLEAR,        // `datagram`: RTP or RTCP as it was before SRTP or is after it
+    PEER_FRAME,        // `track`, `bytes`, `timestamp`: played out (peer_ops.play_out)
+    PEER_DIGIT,        // `track`, `digit`
 };
 // Streams are told apart by small numbers of the peer's. One is used again after PEER_STREAM_CLOSE,
 // or once the peer was told that it is closed or refused.
@@ -113,6 +124,9 @@ struct peer_output {
     struct bytes bytes; // all borrowed until the next call on the peer
     unsigned channel;
     unsigned stream;
+    unsigned track;
+    uint32_t timestamp;
+    char digit;
     bool answer, incoming, text;
 };
 
@@ -190,6 +204,15 @@ struct peer_ops {
     struct bytes (*channel_label)(const void *peer,
                                   unsigned channel); // borrowed, lives as the peer
     void (*set_buffered_low)(void *peer, unsigned channel, size_t threshold);
+
+    // Media, as in media.h. Tracks come before the first description; -1: no more of them. The five
+    // are NULL where a peer has no media.
+    int (*track_add)(void *peer, const struct media_track_config *config);
+    void (*media_command)(void *peer, nanotime now, const struct media_command *command);
+    void (*play_out)(void *peer, unsigned track); // PEER_FRAME for each frame of this track
+    void (*track_stats)(const void *peer, nanotime now, unsigned track,
+                        struct media_track_stats *out);
+    void (*transport_stats)(const void *peer, struct media_transport_stats *out);
 
     // Append the secrets of its DTLS association, for Wireshark (dtls_key_log); maybe nothing.
     void (*key_log)(const void *peer, struct text *to);

@@ -161,6 +161,10 @@ static inline void actor_output(struct wire *wire, int i, const struct peer_outp
     case PEER_STREAM_SEND:
     case PEER_STREAM_CLOSE:
         break; // no server here is reached by TCP
+    case PEER_CLEAR:
+    case PEER_FRAME:
+    case PEER_DIGIT:
+        break;
     }
 }
 
