@@ -372,8 +372,9 @@ static void take_candidates(struct peer *p, nanotime now, const struct sdp_media
     for (unsigned i = 0; i < media->candidates_count; i++)
         add_remote(p, now, &media->candidates[i]);
     take_pending(p, now);
-    // RFC 8838 4.1: one who does not trickle has told all.
-    if (media->end_of_candidates || !media->trickle)
+    // RFC 8838 4.1: one who does not trickle has told all. One without a word of trickle who told
+    // of no candidate at all has not: pion sends them one by one all the same.
+    if (media->end_of_candidates || (!media->trickle && media->candidates_count > 0))
         ice_agent_remote_done(p->ice, now);
 }
 

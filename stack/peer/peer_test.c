@@ -70,6 +70,39 @@ static void test_peer_answers_in_full_without_trickle(void **state)
     wire_free(wire);
 }
 
+// Both behind what lets in only those who were sent to.
+static bool not_asked_for(struct wire *wire, const struct datagram *datagram)
+{
+    int from = addr_equal(&datagram->from, &wire->actor[0].addr) ? 0 : 1;
+    return wire->actor[1 - from].sent == 0;
+}
+
+// Without the token of RFC 8838 4.1 in a description that has no candidates, they come one by one
+// nevertheless, as those of pion do: each side must take them, or none gets through to the other.
+static void test_peer_trickle_that_is_not_announced(void **state)
+{
+    (void)state;
+    struct wire *wire = wire_new(2, NULL);
+    wire->lost = not_asked_for;
+    int channel = wire_open(wire, 0, "chat");
+    wire_offer(wire);
+    unsigned hidden = 0;
+    for (nanotime at = TIME_MS; at < 2 * TIME_S; at += TIME_MS) {
+        for (unsigned i = 0; i < wire->events_count; i++) {
+            struct wire_event *event = &wire->events[i];
+            event->bytes[event->len] = 0;
+            char *token =
+                event->kind == WIRE_ANSWER ? strstr((char *)event->bytes, "trickle") : NULL;
+            if (token)
+                *token = 'T', hidden++;
+        }
+        wire_run(wire, at);
+    }
+    assert_int_equal(hidden, 1);
+    check_connected(wire, channel);
+    wire_free(wire);
+}
+
 static void test_peer_candidates_before_descriptions(void **state)
 {
     (void)state;
@@ -593,6 +626,7 @@ int main(void)
         cmocka_unit_test(test_peer_connect_trickle),
         cmocka_unit_test(test_peer_connect_without_trickle),
         cmocka_unit_test(test_peer_answers_in_full_without_trickle),
+        cmocka_unit_test(test_peer_trickle_that_is_not_announced),
         cmocka_unit_test(test_peer_candidates_before_descriptions),
         cmocka_unit_test(test_peer_candidates_long_after_descriptions),
         cmocka_unit_test(test_peer_every_signal_twice),

@@ -358,6 +358,50 @@ static void test_stun_server_unknown_attribute_and_strangers(void **state)
     assert_false(stun_server_answer(&server, &request, &msg, reply, 30, &answer)); // no room
 }
 
+// RFC 5389 12.2: what stands in the place of the cookie comes back, with a plain address.
+static void test_stun_server_answers_classic_clients(void **state)
+{
+    (void)state;
+    static const char asked[] = "\0\1\0\x08"
+                                "classic-client-1"
+                                "\x80\x22\0\3nic\0",
+                      told[] = "\1\1\0\x0c"
+                               "classic-client-1"
+                               "\0\1\0\x08\0\1\x04\xd2\x0a\0\0\x01";
+    struct stun_server_config server = one_address();
+    struct datagram request = {addr_of("10.0.0.1:1234"), server.listen,
+                               bytes_of(asked, sizeof asked - 1)};
+    struct datagram answer;
+    uint8_t reply[STUN_MESSAGE_MAX];
+    assert_true(stun_server_answer_classic(&server, &request, reply, sizeof reply, &answer));
+    assert_true(bytes_equal(answer.bytes, bytes_of(told, sizeof told - 1)));
+    assert_true(addr_equal(&answer.to, &request.from) && addr_equal(&answer.from, &request.to));
+
+    assert_false(stun_server_answer_classic(&server, &request, reply, 31, &answer)); // no room
+    request.to.port++;
+    assert_false(stun_server_answer_classic(&server, &request, reply, sizeof reply, &answer));
+    request.to.port--;
+    for (size_t len = 0; len < sizeof asked - 1; len++) {
+        request.bytes.len = len;
+        assert_false(stun_server_answer_classic(&server, &request, reply, sizeof reply, &answer));
+    }
+    // CHANGE-REQUEST, which would have to be understood; a response; what has the cookie.
+    static const char bad[][29] = {"\0\1\0\x08"
+                                   "classic-client-1"
+                                   "\0\3\0\4\0\0\0\6",
+                                   "\1\1\0\x08"
+                                   "classic-client-1"
+                                   "\x80\x22\0\4nice",
+                                   "\0\1\0\x08"
+                                   "\x21\x12\xa4\x42"
+                                   "classic-clie"
+                                   "\x80\x22\0\4nice"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        request.bytes = bytes_of(bad[i], 28);
+        assert_false(stun_server_answer_classic(&server, &request, reply, sizeof reply, &answer));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -374,6 +418,7 @@ int main(void)
         cmocka_unit_test(test_stun_server_response_port),
         cmocka_unit_test(test_stun_server_with_one_address_refuses_to_change),
         cmocka_unit_test(test_stun_server_unknown_attribute_and_strangers),
+        cmocka_unit_test(test_stun_server_answers_classic_clients),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -78,3 +78,46 @@ bool stun_server_answer(const struct stun_server_config *config, const struct da
     out->bytes = stun_end(&s);
     return out->bytes.len > 0;
 }
+
+#define CLASSIC_ID_LEN 16
+#define CLASSIC_ADDRESS_LEN 8
+
+// A Binding request without attributes that must be understood.
+static bool is_classic_request(struct bytes datagram)
+{
+    struct reader r = reader_of(datagram);
+    unsigned type = read_u16(&r), len = read_u16(&r);
+    read_skip(&r, CLASSIC_ID_LEN);
+    if (r.failed || type != STUN_BINDING || len != r.len || stun_is_stun(datagram))
+        return false;
+    while (r.len > 0) {
+        unsigned attr = read_u16(&r), value_len = read_u16(&r);
+        read_skip(&r, value_len);
+        read_skip(&r, (0 - value_len) & 3);
+        if (r.failed || attr < 0x8000)
+            return false;
+    }
+    return true;
+}
+
+bool stun_server_answer_classic(const struct stun_server_config *config,
+                                const struct datagram *request, void *buffer, size_t max,
+                                struct datagram *out)
+{
+    if (!is_classic_request(request->bytes) || request->from.ip.family != IP_V4 ||
+        !stun_server_is_listening(config, &request->to))
+        return false;
+    *out = (struct datagram){.from = request->to, .to = request->from};
+    struct writer w = writer_of(buffer, max);
+    write_u16(&w, 0x100 | STUN_BINDING); // RFC 8489 5: a success response
+    write_u16(&w, 4 + CLASSIC_ADDRESS_LEN);
+    // RFC 5389 12.2: what stands in the place of the cookie is copied, and the address is plain.
+    write_bytes(&w, bytes_of(request->bytes.at + 4, CLASSIC_ID_LEN));
+    write_u16(&w, STUN_MAPPED_ADDRESS);
+    write_u16(&w, CLASSIC_ADDRESS_LEN);
+    write_u16(&w, 1); // RFC 8489 14.1: a zero byte, then the family IPv4
+    write_u16(&w, request->from.port);
+    write_bytes(&w, bytes_of(request->from.ip.at, 4));
+    out->bytes = writer_bytes(&w);
+    return out->bytes.len > 0;
+}

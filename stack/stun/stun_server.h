@@ -20,4 +20,10 @@ bool stun_server_is_listening(const struct stun_server_config *config, const str
 bool stun_server_answer(const struct stun_server_config *config, const struct datagram *request,
                         const struct stun_msg *msg, void *buffer, size_t max, struct datagram *out);
 
+// The same for what stun_decode took for no STUN, as a request of a client of RFC 3489 is: libnice
+// asks in that way. False: it is none, or wants what went out of use with that RFC.
+bool stun_server_answer_classic(const struct stun_server_config *config,
+                                const struct datagram *request, void *buffer, size_t max,
+                                struct datagram *out);
+
 #endif

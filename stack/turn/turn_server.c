@@ -371,15 +371,19 @@ static enum turn_drop from_peer(struct turn_server *server, nanotime now,
 
 // -------------------------------------------------------------------------------------- the verbs
 
+// `msg` NULL: it was no STUN of these days, but may be of a client of RFC 3489.
 static enum turn_drop binding(struct turn_server *server, const struct datagram *datagram,
                               const struct stun_msg *msg)
 {
     struct turn_queue_slot *slot =
         turn_queue_push(&server->queue, TURN_SERVER_SEND, STUN_MESSAGE_MAX);
     struct datagram answer;
-    if (!stun_server_answer(&server->stun, datagram, msg, slot->at, slot->max, &answer)) {
+    bool answered =
+        msg ? stun_server_answer(&server->stun, datagram, msg, slot->at, slot->max, &answer)
+            : stun_server_answer_classic(&server->stun, datagram, slot->at, slot->max, &answer);
+    if (!answered) {
         slot->cancelled = true;
-        return TURN_MALFORMED;
+        return msg ? TURN_MALFORMED : TURN_NOT_OURS;
     }
     turn_server_address(server, slot, &answer.to, server->speaking);
     slot->from = answer.from;
@@ -398,8 +402,10 @@ enum turn_drop turn_server_from_client(struct turn_server *server, nanotime now,
         return turn ? channel_data(server, now, datagram) : TURN_NOT_OURS;
     struct stun_msg msg;
     enum stun_outcome outcome = stun_decode(datagram->bytes, &msg);
+    if (outcome == STUN_NOT_STUN)
+        return binding(server, datagram, NULL);
     if (outcome != STUN_OK)
-        return outcome == STUN_NOT_STUN ? TURN_NOT_OURS : TURN_MALFORMED;
+        return TURN_MALFORMED;
     if (stun_has(&msg, STUN_FINGERPRINT) && !stun_check_fingerprint(&msg))
         return TURN_MALFORMED;
     switch (msg.class) {
