@@ -37,7 +37,7 @@ struct rtp_packet {
     uint8_t padding;            // bytes of it, with the count
 };
 
-// The extensions that this stack writes and understands, by URI (names.c has them).
+// The extensions that this stack writes and understands, by URI.
 enum rtp_extension {
     RTP_MID,           // urn:ietf:params:rtp-hdrext:sdes:mid (RFC 9143 15)
     RTP_RID,           // urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id (RFC 8852 3.1)
@@ -52,7 +52,8 @@ bool rtp_extension_by_uri(struct bytes uri, enum rtp_extension *out);
 
 struct rtp_extension_map {
     uint8_t id[RTP_EXTENSIONS]; // 1..255; 0: not agreed on
-    bool two_byte;              // write elements of two bytes (a=extmap-allow-mixed), else one byte
+    bool two_byte; // elements of two bytes may be written (a=extmap-allow-mixed), and are when one
+                   // needs it: an id above 14, more than 16 bytes (RFC 8285 4.1.2)
 };
 
 // The values of those that are there: a bit (1 << enum rtp_extension) in `has` for each.
@@ -65,14 +66,17 @@ struct rtp_extension_values {
     uint16_t transport_sequence;
 };
 
-// `out` is written whole only with RTP_OK. Elements are checked to stay inside of the extension.
+// `out` is written only with RTP_OK (of `csrc` the first csrc_count). Elements are checked to stay
+// inside of the extension. Of an id that is there twice the last counts; a value whose length is
+// not its extension's is as good as absent.
 enum rtp_outcome rtp_parse(struct bytes datagram, struct rtp_packet *out);
 void rtp_extensions_read(const struct rtp_packet *packet, const struct rtp_extension_map *map,
                          struct rtp_extension_values *out);
 
 // Header and extension elements; the payload is the caller's to write after it. `packet->extension`
 // is passed through as it is when `values` is NULL; else the elements of `values` that `map` has an
-// id for are written. 0: no room.
+// id for are written, in the order of the enum: those that the form cannot hold are left out.
+// Without any, no extension is written. 0: no room.
 size_t rtp_write_header(uint8_t *to, size_t max, const struct rtp_packet *packet,
                         const struct rtp_extension_map *map,
                         const struct rtp_extension_values *values);
