@@ -23,9 +23,18 @@ fuzz:
 
 fuzz-programs: $(FUZZ_BINS)
 
+# What harnesses share.
+LIB_FUZZ := $(BUILD)/libsimrtc-fuzz.a
+$(eval $(call library,$(LIB_FUZZ),$(filter-out fuzz/kit/seeds.c,$(wildcard fuzz/kit/*.c))))
+LINKS_fuzz := $(LIB_FUZZ) $(LINKS_scenarios)
+
 # What a harness links is decided by the objects that it asks for: one list does for all.
-$(BUILD)/fuzz/%: $(BUILD)/fuzz/%.o $(FUZZ_MAIN) $(filter $(BUILD)/%.a,$(LINKS_scenarios))
-	$(CC) $(OPTIMIZE) -o $@ $< $(FUZZ_MAIN) $(LINKS_scenarios) $(LDFLAGS)
+$(BUILD)/fuzz/%: $(BUILD)/fuzz/%.o $(FUZZ_MAIN) $(filter $(BUILD)/%.a,$(LINKS_fuzz))
+	$(CC) $(OPTIMIZE) -o $@ $< $(FUZZ_MAIN) $(LINKS_fuzz) $(LDFLAGS)
+
+# What takes seeds out of captures: see ci/fuzz-seeds.
+$(BUILD)/fuzz/kit/seeds: $(BUILD)/fuzz/kit/seeds.o $(filter $(BUILD)/%.a,$(LINKS_fuzz))
+	$(CC) $(OPTIMIZE) -o $@ $< $(LINKS_fuzz) $(LDFLAGS)
 
 $(addprefix fuzz-,$(FUZZ_NAMES)): fuzz-%:
 	+@$(FUZZ_MAKE) $(FUZZ_BUILD)/fuzz/$*
@@ -35,3 +44,8 @@ REGRESS_BUILD ?= build-asan
 fuzz-regress:
 	@$(MAKE) --no-print-directory -s VARIANT=asan BUILD=$(REGRESS_BUILD) fuzz-programs
 	@ci/fuzz-regress $(REGRESS_BUILD)
+
+.PHONY: fuzz-seeds
+SUITE ?= $(BUILD)/suite
+fuzz-seeds: fuzz $(BUILD)/fuzz/kit/seeds
+	@ci/fuzz-seeds $(FUZZ_BUILD) $(BUILD) $(SUITE)

@@ -27,13 +27,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     assert(first.priority > 0 && first.priority <= INT32_MAX);
     assert(strlen(first.foundation) >= 1 && strlen(first.foundation) < ICE_FOUNDATION_MAX);
 
-    struct text one = {0}, two = {0};
+    static struct text one, two;
+    text_clear(&one);
+    text_clear(&two);
     sdp_candidate_write(&one, &first);
     assert(sdp_candidate_parse(text_bytes(&one), &again, &usable) && usable);
     check_same(&first, &again);
     sdp_candidate_write(&two, &again);
     assert(bytes_equal(text_bytes(&one), text_bytes(&two)));
-    text_free(&one);
-    text_free(&two);
     return 0;
 }

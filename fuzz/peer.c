@@ -4,8 +4,7 @@
 //   - the session survives, since none of this takes longer than its timeouts;
 //   - what is delivered is what was sent, in order, each message once;
 //   - nothing is sent without consent; the heap stays small.
-#include "fuzz/fuzz.h"
-#include "stack/peer/peer.h"
+#include "fuzz/kit/peers.h"
 
 // libFuzzer: -max_len=1000
 
@@ -225,22 +224,13 @@ static void step(struct bench *b)
 
 static void connect(struct bench *b)
 {
-    libenv_reset();
-    sctp_library_start(0);
-    for (int i = 0; i < 2; i++) {
-        b->ends[i].addr = (struct addr){ip_v4(10, 0, 0, (uint8_t)(1 + i)), 5000};
-        b->ends[i].channel = -1;
-        const struct peer_config config = {.name = i ? "bob" : "alice",
-                                           .locals = {b->ends[i].addr},
-                                           .locals_count = 1,
-                                           .trickle = true,
-                                           .identity = (unsigned)i,
-                                           .rng = rng_seed(1, i ? "bob" : "alice")};
-        b->ends[i].peer = peer_simrtc.create(&config);
+    fuzz_peers_begin();
+    for (unsigned i = 0; i < 2; i++) {
+        const struct peer_config config = fuzz_peer_config(i);
+        b->ends[i] = (struct end){
+            .peer = peer_simrtc.create(&config), .addr = config.locals[0], .channel = -1};
     }
-    const struct channel_config chat = {
-        .label = bytes_text("chat"), .priority = 256, .id = CHANNEL_ID_AUTO};
-    b->ends[0].channel = peer_simrtc.channel_open(b->ends[0].peer, 0, &chat);
+    b->ends[0].channel = fuzz_peer_open_chat(b->ends[0].peer);
     peer_simrtc.describe(b->ends[0].peer, 0, false);
     pass(b, 2 * TIME_S);
     assert(b->ends[1].channel >= 0);
@@ -266,13 +256,7 @@ static void check_alive(struct bench *b)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct bench bench;
-    struct err err = {0};
-    if (fuzz_once()) {
-        bool ready = dtls_library_init(&err);
-        assert(ready);
-        for (unsigned i = 0; i < 2; i++)
-            dtls_identity_fingerprint(dtls_identity_pooled(i));
-    }
+    fuzz_peers_ready();
     size_t before = fuzz_memory();
     bench = (struct bench){.r = reader_of(bytes_of(data, size))};
     connect(&bench);
@@ -287,7 +271,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         peer_simrtc.destroy(bench.ends[i].peer);
     while (bench.flying > 0)
         free(bench.flight[--bench.flying]);
-    sctp_library_stop();
-    assert(libenv_orphan_draws() == 0);
+    fuzz_peers_end();
     return 0;
 }

@@ -4,8 +4,7 @@
 //   - what is refused has a reason and changes nothing: the true message is taken after it, and the
 //     session comes up, when nothing damaged was taken;
 //   - what is taken does not break the peer, whatever it said.
-#include "fuzz/fuzz.h"
-#include "stack/peer/peer.h"
+#include "fuzz/kit/peers.h"
 
 // libFuzzer: -max_len=600
 
@@ -168,24 +167,17 @@ static void signal_all(struct bench *b)
 
 static void setup(struct bench *b)
 {
-    libenv_reset();
-    sctp_library_start(0);
+    fuzz_peers_begin();
     unsigned flags = read_u8(&b->r);
-    for (int i = 0; i < 2; i++) {
-        b->addrs[i] = (struct addr){ip_v4(10, 0, 0, (uint8_t)(1 + i)), 5000};
-        const struct peer_config config = {.name = i ? "bob" : "alice",
-                                           .locals = {b->addrs[i]},
-                                           .locals_count = 1,
-                                           .trickle = flags & 1,
-                                           .ice_lite = i == 1 && flags & 2,
-                                           .setup = (enum peer_dtls_setup)(flags / 4 % 3),
-                                           .identity = (unsigned)i,
-                                           .rng = rng_seed(1, i ? "bob" : "alice")};
+    for (unsigned i = 0; i < 2; i++) {
+        struct peer_config config = fuzz_peer_config(i);
+        config.trickle = flags & 1;
+        config.ice_lite = i == 1 && flags & 2;
+        config.setup = (enum peer_dtls_setup)(flags / 4 % 3);
+        b->addrs[i] = config.locals[0];
         b->peers[i] = peer_simrtc.create(&config);
     }
-    const struct channel_config chat = {
-        .label = bytes_text("chat"), .priority = 256, .id = CHANNEL_ID_AUTO};
-    peer_simrtc.channel_open(b->peers[0], 0, &chat);
+    fuzz_peer_open_chat(b->peers[0]);
     peer_simrtc.describe(b->peers[0], 0, false);
     pass(b, 100 * TIME_MS);
 }
@@ -203,13 +195,7 @@ static void check_end(struct bench *b)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct bench bench;
-    struct err err = {0};
-    if (fuzz_once()) {
-        bool ready = dtls_library_init(&err);
-        assert(ready);
-        for (unsigned i = 0; i < 2; i++)
-            dtls_identity_fingerprint(dtls_identity_pooled(i));
-    }
+    fuzz_peers_ready();
     size_t before = fuzz_memory();
     bench = (struct bench){.r = reader_of(bytes_of(data, size))};
     setup(&bench);
@@ -231,7 +217,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         peer_simrtc.destroy(bench.peers[i]);
     for (unsigned i = 0; i < bench.messages_count; i++)
         text_free(&bench.messages[i].text);
-    sctp_library_stop();
-    assert(libenv_orphan_draws() == 0);
+    fuzz_peers_end();
     return 0;
 }

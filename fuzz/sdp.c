@@ -2,11 +2,19 @@
 // that is borrowed lies within the text, and what this stack understood is written, read and the
 // same.
 #include "fuzz/fuzz.h"
+#include "fuzz/kit/sdp_mutate.h"
 #include "stack/sdp/sdp.h"
 
 // libFuzzer: -max_len=8192
 
 static struct sdp clean, used, again;
+
+// What the description before has left: all that is there would be slow.
+static void clean_up(void)
+{
+    memset(clean.media, 0, clean.media_count * sizeof clean.media[0]);
+    clean.media_count = 0;
+}
 
 static void check_media(struct bytes text, const struct sdp_media *media)
 {
@@ -40,17 +48,16 @@ static void check_media_equal(const struct sdp_media *a, const struct sdp_media 
     }
 }
 
+// Over what another description left, the same comes of it.
 static void check_same(struct bytes text, enum sdp_outcome outcome)
 {
     assert(sdp_parse(text, &used) == outcome);
     assert(clean.error_line == used.error_line && clean.media_count == used.media_count);
-    assert(outcome == SDP_OK || outcome == SDP_MISSING || clean.error_line > 0);
     if (outcome != SDP_OK)
         return;
     assert(clean.session_id == used.session_id && clean.ice_lite == used.ice_lite);
     assert(clean.bundle_count == used.bundle_count && clean.bundle_count <= SDP_MEDIA_MAX);
     for (unsigned i = 0; i < clean.media_count; i++) {
-        check_media(text, &clean.media[i]);
         check_media_equal(&clean.media[i], &used.media[i]);
         assert(bytes_equal(clean.media[i].lines, used.media[i].lines));
     }
@@ -75,7 +82,8 @@ static void write_and_read(const struct sdp_media *media)
         .sctp_port = media->sctp_port,
         .max_message_size = media->max_message_size,
     };
-    struct text text = {0};
+    static struct text text;
+    text_clear(&text);
     sdp_write_offer(&text, &local);
     assert(sdp_parse(text_bytes(&text), &again) == SDP_OK);
     assert(again.session_id == clean.session_id && again.ice_lite == clean.ice_lite);
@@ -83,18 +91,26 @@ static void write_and_read(const struct sdp_media *media)
     const struct sdp_media *read = sdp_data_media(&again);
     assert(read && again.media_count == 1);
     check_media_equal(media, read);
-    text_free(&text);
+}
+
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned seed)
+{
+    return seed % 2 ? LLVMFuzzerMutate(data, size, max) : sdp_mutate(data, size, max, seed / 2);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct bytes text = bytes_of(data, size);
-    memset(&clean, 0, sizeof clean);
+    clean_up();
     enum sdp_outcome outcome = sdp_parse(text, &clean);
     assert(outcome < SDP_OUTCOMES);
-    check_same(text, outcome);
+    assert(outcome == SDP_OK || outcome == SDP_MISSING || clean.error_line > 0);
+    if (size % 4 == 0) // a quarter of all finds it as well
+        check_same(text, outcome);
     if (outcome != SDP_OK)
         return 0;
+    for (unsigned i = 0; i < clean.media_count; i++)
+        check_media(text, &clean.media[i]);
     const struct sdp_media *media = sdp_data_media(&clean);
     (void)sdp_data_check(&clean, media, false);
     if (media && media->ufrag.len > 0 && media->pwd.len > 0)

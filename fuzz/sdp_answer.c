@@ -1,5 +1,6 @@
 // An answer to any offer that parses is a description, and fits the offer.
 #include "fuzz/fuzz.h"
+#include "fuzz/kit/sdp_mutate.h"
 #include "stack/sdp/sdp.h"
 
 // libFuzzer: -max_len=8192
@@ -25,6 +26,11 @@ static void check_sections(void)
     assert(accepted <= 1); // the data channel's, or none
 }
 
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned seed)
+{
+    return seed % 2 ? LLVMFuzzerMutate(data, size, max) : sdp_mutate(data, size, max, seed / 2);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const struct ice_credentials credentials = {.ufrag = "8hhY",
@@ -48,7 +54,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .sctp_port = 5000,
         .max_message_size = 262144,
     };
-    struct text text = {0};
+    static struct text text;
+    text_clear(&text);
     sdp_write_answer(&text, &local, &offer);
     enum sdp_outcome outcome = sdp_parse(text_bytes(&text), &answer);
     const char *why = outcome == SDP_OK ? sdp_answer_check(&offer, &answer) : NULL;
@@ -61,6 +68,5 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const struct sdp_media *answered = sdp_data_media(&answer);
     if (media && answered && answered->port != 0 && !sdp_data_check(&offer, media, false))
         assert(!sdp_data_check(&answer, answered, false));
-    text_free(&text);
     return 0;
 }

@@ -1,8 +1,11 @@
 // Any bytes as a STUN message. What decodes lies within its datagram; written again it decodes to
 // the same, and written once more it is the same bytes.
 #include "fuzz/fuzz.h"
+#include "fuzz/kit/stun_mutate.h"
 #include "stack/stun/stun.h"
 #include "stack/stun/stun_auth.h"
+
+// libFuzzer: -max_len=2000
 
 #define ROOM 70000
 
@@ -134,6 +137,12 @@ static void check_marks(const struct stun_msg *msg)
     enum stun_password_algorithm picked;
     if (stun_algorithms_pick(msg->password_algorithms, &picked))
         assert(stun_algorithms_has(msg->password_algorithms, picked));
+}
+
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned seed)
+{
+    // Whole messages are dear: most of the time is for bytes.
+    return seed % 8 ? LLVMFuzzerMutate(data, size, max) : stun_mutate(data, size, max, seed / 8);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
