@@ -281,9 +281,15 @@ static bool program_open(struct run *run, struct program *p, unsigned index)
     if (p->peer)
         return host_open(run, p, p->peer->host);
     const struct scenario_server *server = &scenario->servers[index - scenario->peers_count];
-    return !server->coturn ||
-           (host_open(run, p, run->servers[index - scenario->peers_count].host) &&
-            coturn_start(run, p, server));
+    struct err err = {0};
+    if (!server->coturn)
+        return true;
+    if (!host_open(run, p, run->servers[index - scenario->peers_count].host))
+        return false;
+    // It may relay from itself to itself.
+    if (!live_host_loopback(&p->host, &err))
+        return give_up(run, VERDICT_FAILED, arena_text(&run->arena, err.text));
+    return coturn_start(run, p, server);
 }
 
 static bool program_ready(const struct program *p)

@@ -34,6 +34,9 @@ struct live_host {
 // caller is back in its own namespace afterwards, in any case.
 bool live_host_open(struct live_host *host, const struct ip *ips, unsigned count, uint32_t mtu,
                     struct err *err);
+// Loopback is down: its address would be one more candidate of each peer. A server that sends to
+// itself, as from one relayed address to another, needs it up.
+bool live_host_loopback(const struct live_host *host, struct err *err);
 void live_host_close(struct live_host *host);
 
 struct live_net;

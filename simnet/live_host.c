@@ -93,7 +93,6 @@ static bool configure(const struct ip *ips, unsigned count, uint32_t mtu, struct
 {
     disable_ipv6();
     int control = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    // The loopback interface stays down: its address would be one more candidate of each peer.
     bool good = control >= 0;
     for (unsigned i = 0; i < count && good; i++)
         good = set_address(control, &ips[i], i);
@@ -128,6 +127,29 @@ bool live_host_open(struct live_host *host, const struct ip *ips, unsigned count
     close(before);
     if (!good)
         live_host_close(host);
+    return good;
+}
+
+bool live_host_loopback(const struct live_host *host, struct err *err)
+{
+    int before = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+    if (before < 0 || setns(host->namespace, CLONE_NEWNET) != 0) {
+        if (before >= 0)
+            close(before);
+        return err_set(err, "cannot enter a network namespace: %s", strerror(errno));
+    }
+    struct ifreq flags = {.ifr_name = "lo"};
+    int control = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    bool good = control >= 0 && ioctl(control, SIOCGIFFLAGS, &flags) == 0;
+    flags.ifr_flags |= IFF_UP;
+    good = good && ioctl(control, SIOCSIFFLAGS, &flags) == 0;
+    if (!good)
+        err_set(err, "cannot bring up lo: %s", strerror(errno));
+    if (control >= 0)
+        close(control);
+    if (setns(before, CLONE_NEWNET) != 0)
+        good = err_set(err, "cannot leave a network namespace: %s", strerror(errno));
+    close(before);
     return good;
 }
 
