@@ -55,8 +55,13 @@ static void peer_output(struct run *run, struct run_peer *peer, const struct pee
     case PEER_STREAM_CLOSE:
         break;
     case PEER_CLEAR:
+        call_clear(run, peer, &out->datagram);
+        break;
     case PEER_FRAME:
+        call_frame(run, peer, out);
+        break;
     case PEER_DIGIT:
+        trace(&run->trace, run_now(run), "%s hears %c", peer->scenario->name, out->digit);
         break;
     }
 }
@@ -68,7 +73,7 @@ void peer_pump(struct run *run, struct run_peer *peer)
     while (run->ops->poll(peer->peer, now, &out)) {
         peer_output(run, peer, &out);
         // A datagram is no news to an expectation: what it changes comes as another output.
-        if (out.kind != PEER_SEND)
+        if (out.kind != PEER_SEND && out.kind != PEER_CLEAR)
             run->changed = true;
     }
     peer->stats_fresh = false;

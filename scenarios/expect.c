@@ -1,6 +1,7 @@
 // Parsing expectations: words, then clauses, then the time.
 #include "scenarios/expect_priv.h"
 #include "scenarios/filter.h"
+#include "scenarios/load_priv.h"
 
 // A walk over the words of one expectation. A quoted string is one word, without its quotes.
 struct words {
@@ -87,6 +88,20 @@ static bool take_time(struct words *w, nanotime *out)
     return true;
 }
 
+// A decimal number times `one`, before its unit.
+static bool take_scaled(struct words *w, const char *what, uint64_t one, const char *unit,
+                        int64_t *out)
+{
+    size_t unit_len = strlen(unit), len = w->word.len;
+    uint64_t scaled;
+    if (len <= unit_len || memcmp(w->word.at + len - unit_len, unit, unit_len) != 0 ||
+        !load_decimal(bytes_of(w->word.at, len - unit_len), one, INT64_MAX, &scaled))
+        return fail(w, what);
+    *out = (int64_t)scaled;
+    words_next(w);
+    return true;
+}
+
 static bool take_word(struct words *w, const struct metric_ref *ref, struct value *out)
 {
     const char *const *words = metric_words(ref);
@@ -119,6 +134,12 @@ static bool take_value(struct words *w, const struct metric_ref *ref, struct val
         return take(w, "true") || take(w, "false") || fail(w, "true or false");
     case VALUE_WORD:
         return take_word(w, ref, out);
+    case VALUE_DECIMAL:
+        *out = (struct value){.kind = VALUE_DECIMAL};
+        return take_scaled(w, "a number such as 3.8", 1000000, "", &out->number);
+    case VALUE_SHARE:
+        *out = (struct value){.kind = VALUE_SHARE};
+        return take_scaled(w, "a percentage such as 2.5%", RNG_BILLION / 100, "%", &out->number);
     }
     return false;
 }

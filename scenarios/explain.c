@@ -171,6 +171,7 @@ static void sessions(struct text *to, const struct scenario *s)
             channel(to, s, &session->channels[k]);
             text_put(to, "\n");
         }
+        explain_tracks(to, s, session);
         struct arena arena = {0};
         struct oracle_outcome o = oracle_compute(&arena, s, session);
         text_printf(to, "  computed outcome: %s (%s)\n", outcome_name(o.outcome), o.because);
@@ -244,6 +245,9 @@ static void action(struct text *to, const struct scenario *s, const struct scena
         break;
     case ACTION_CLOSE:
         text_printf(to, "%s closes", s->peers[a->peer].name);
+        break;
+    case ACTION_MEDIA:
+        explain_media_command(to, s, a);
         break;
     }
 }

@@ -119,7 +119,7 @@ static const char *const setups[] = {"auto", "active", "passive", NULL};
 
 struct peer_nodes {
     struct scenario_peer peer;
-    const struct yaml_node *at, *ice_servers, *role, *identity, *peer_kind, *mtu;
+    const struct yaml_node *at, *ice_servers, *role, *identity, *peer_kind, *mtu, *skew;
 };
 #define AT(member) offsetof(struct peer_nodes, member)
 #define CONFIG(member) offsetof(struct peer_nodes, peer.config.member)
@@ -143,6 +143,7 @@ static const struct field peer_fields[] = {
     {"gather-timeout", FIELD_TIME, CONFIG(gather_timeout), TIME_MS, 0, NULL},
     {"turn-lifetime", FIELD_SECONDS, CONFIG(turn_lifetime_s), 1, 86400, NULL},
     {"turn-channels", FIELD_BOOL, CONFIG(turn_channels), 0, 0, NULL},
+    {"clock-skew", FIELD_NODE, AT(skew), 0, 0, NULL},
     {"peer", FIELD_NODE, AT(peer_kind), 0, 0, NULL},
     {"identity", FIELD_UNSIGNED, CONFIG(identity), 0, DTLS_IDENTITIES - 1, NULL},
     {0},
@@ -263,6 +264,7 @@ static bool peer_load(struct load *load, unsigned index)
     if (!interfaces_load(load, nodes.at, peer) ||
         (nodes.ice_servers && !ice_servers_load(load, nodes.ice_servers, peer)) ||
         (nodes.mtu && !mtu_load(load, nodes.mtu, peer)) ||
+        (nodes.skew && !load_clock_skew(load, nodes.skew, &peer->config.media_clock_ppb)) ||
         (nodes.peer_kind && !kind_load(load, nodes.peer_kind, peer)))
         return false;
     if (nodes.role) {

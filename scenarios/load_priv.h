@@ -21,6 +21,7 @@ struct load {
     struct scenario *scenario; // being filled
     struct names names;        // of LANs, servers and peers: kind and index
     struct names labels;       // of channels
+    struct names tracks;       // labels of them
     struct names used;         // addresses, by segment
     struct names in_session;   // peers, by name
     // The arrays of the scenario, while they may still be written.
@@ -90,6 +91,8 @@ bool load_is_mapping(struct load *load, const struct yaml_node *node, const char
                      unsigned max);
 // The number of a word in a NULL-ended list, or -1.
 int load_word_find(struct bytes word, const char *const *words);
+// "0.5" times `unit`, exactly. False: no number, finer than one, or above `max`.
+bool load_decimal(struct bytes text, uint64_t unit, uint64_t max, uint64_t *out);
 const char *load_text(struct load *load, struct bytes text);
 
 // ------------------------------------------------------------------------------------------ names
@@ -131,6 +134,15 @@ bool load_sessions(struct load *load, const struct yaml_node *one, const struct 
 // A channel's keys, also those of `more`: open-channel's own.
 bool load_channel(struct load *load, const struct yaml_node *node, unsigned from,
                   const struct scenario_session *session, struct scenario_channel *channel);
+// Audio and video of a session (load_media.c).
+struct load_media_nodes {
+    const struct yaml_node *audio, *video, *tracks, *bandwidth;
+};
+bool load_media(struct load *load, const struct load_media_nodes *nodes,
+                struct scenario_session *session);
+bool load_media_command(struct load *load, const struct yaml_node *node,
+                        enum media_command_kind kind, struct scenario_action *action);
+bool load_clock_skew(struct load *load, const struct yaml_node *node, int64_t *ppb);
 bool load_timeline(struct load *load, const struct yaml_node *node);
 
 // One cell: decode the tree into a scenario of the set.

@@ -91,6 +91,7 @@ bool load_channel(struct load *load, const struct yaml_node *node, unsigned from
 struct session_nodes {
     struct scenario_session session;
     const struct yaml_node *offerer, *answerer, *signaling, *data;
+    struct load_media_nodes media;
     bool trickle, ice_only;
 };
 #define AT(member) offsetof(struct session_nodes, member)
@@ -103,6 +104,10 @@ static const struct field session_fields[] = {
     {"ice-only", FIELD_BOOL, AT(ice_only), 0, 0, NULL},
     {"signaling", FIELD_NODE, AT(signaling), 0, 0, NULL},
     {"data", FIELD_NODE, AT(data), 0, 0, NULL},
+    {"audio", FIELD_NODE, AT(media.audio), 0, 0, NULL},
+    {"video", FIELD_NODE, AT(media.video), 0, 0, NULL},
+    {"media", FIELD_NODE, AT(media.tracks), 0, 0, NULL},
+    {"bandwidth", FIELD_NODE, AT(media.bandwidth), 0, 0, NULL},
     {0},
 };
 #undef AT
@@ -231,6 +236,11 @@ static bool session_load(struct load *load, const struct yaml_node *node,
         session->channels = channels;
         session->channels_count = nodes.data->count;
     }
+    if (!load_media(load, &nodes.media, session))
+        return false;
+    if (nodes.ice_only && session->tracks_count)
+        return err_at(load->err, node->mark,
+                      "expected no audio or video with 'ice-only: true', got some");
     *out = *session;
     return true;
 }

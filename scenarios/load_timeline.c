@@ -7,6 +7,7 @@
 struct action_nodes {
     nanotime at;
     const struct yaml_node *send, *open, *close_channel, *link, *nat, *server, *restart_ice, *close;
+    const struct yaml_node *media[6]; // by enum media_command_kind
 };
 #define AT(member) offsetof(struct action_nodes, member)
 static const struct field action_fields[] = {
@@ -19,6 +20,12 @@ static const struct field action_fields[] = {
     {"server", FIELD_NODE, AT(server), 0, 0, NULL},
     {"restart-ice", FIELD_NODE, AT(restart_ice), 0, 0, NULL},
     {"close", FIELD_NODE, AT(close), 0, 0, NULL},
+    {"mute", FIELD_NODE, AT(media[MEDIA_MUTE]), 0, 0, NULL},
+    {"unmute", FIELD_NODE, AT(media[MEDIA_UNMUTE]), 0, 0, NULL},
+    {"keyframe", FIELD_NODE, AT(media[MEDIA_KEYFRAME]), 0, 0, NULL},
+    {"dial", FIELD_NODE, AT(media[MEDIA_DIAL]), 0, 0, NULL},
+    {"bitrate", FIELD_NODE, AT(media[MEDIA_BITRATE]), 0, 0, NULL},
+    {"receive-max", FIELD_NODE, AT(media[MEDIA_RECEIVE_MAX]), 0, 0, NULL},
     {0},
 };
 #undef AT
@@ -354,6 +361,12 @@ static bool entry_load(struct timeline *t, const struct yaml_node *node)
         return nat_load(t, nodes.nat);
     if (nodes.server)
         return server_load(t, nodes.server);
+    for (unsigned i = 0; i <= MEDIA_RECEIVE_MAX; i++) {
+        struct scenario_action action = t->now;
+        if (nodes.media[i])
+            return load_media_command(t->load, nodes.media[i], i, &action) &&
+                   action_add(t, &action);
+    }
     if (nodes.restart_ice)
         return peer_load(t, nodes.restart_ice, ACTION_RESTART_ICE);
     return peer_load(t, nodes.close, ACTION_CLOSE);

@@ -63,7 +63,7 @@ const char *load_text(struct load *load, struct bytes text)
 // ----------------------------------------------------------------------------------------- numbers
 
 // A decimal number times `unit`, exactly: "0.5" times 10^7. False: no number, or not a whole one.
-static bool decimal_parse(struct bytes text, uint64_t unit, uint64_t max, uint64_t *out)
+bool load_decimal(struct bytes text, uint64_t unit, uint64_t max, uint64_t *out)
 {
     size_t point = 0;
     while (point < text.len && text.at[point] != '.')
@@ -108,7 +108,7 @@ static bool unit_parse(struct bytes text, const struct unit *units, uint64_t max
         size_t len = strlen(units->name);
         if (text.len < len || memcmp(text.at + text.len - len, units->name, len) != 0)
             continue;
-        return decimal_parse((struct bytes){text.at, text.len - len}, units->factor, max, out);
+        return load_decimal((struct bytes){text.at, text.len - len}, units->factor, max, out);
     }
     return false;
 }

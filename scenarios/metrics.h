@@ -2,6 +2,7 @@
 //
 //   alice.ice.state         of a peer
 //   bob.chat.received       of the channels with a label, at a peer
+//   bob.audio.in.jitter     of a track; bob.media.usage of all media of a peer
 //   turn.allocations        of a server
 //   home.nat.mappings       of a LAN's gateway
 //   dropped.loss            of the whole network
@@ -10,18 +11,29 @@
 
 #include "scenarios/run_priv.h"
 
-enum value_kind { VALUE_NUMBER, VALUE_TIME, VALUE_WORD, VALUE_BOOL };
+enum value_kind {
+    VALUE_NUMBER,
+    VALUE_TIME,
+    VALUE_WORD,
+    VALUE_BOOL,
+    VALUE_DECIMAL, // in millionths
+    VALUE_SHARE,   // per billion, shown as a percentage
+};
 struct value {
     enum value_kind kind;
     int64_t number; // of a time: nanoseconds, TIME_NEVER for "never"; of a bool: 0 or 1
     const char *word;
 };
 
+enum entity { OF_PEER, OF_CHANNEL, OF_SERVER, OF_LAN, OF_RUN, OF_TRACK, OF_TRANSPORT };
 struct metric;
 struct metric_ref {
-    const struct metric *metric;
-    unsigned index;    // of peers, servers or lans
-    const char *label; // of channels; lives as long as the scenario
+    enum entity entity;
+    const struct metric *metric;       // NULL of tracks and transports
+    const struct media_member *member; // of those alone
+    unsigned index;                    // of peers, servers or lans
+    unsigned track;                    // OF_TRACK: of the peer
+    const char *label;                 // of channels; lives as long as the scenario
 };
 
 // False: `err` gets what is wrong with the name, at `mark`, with the nearest valid one.

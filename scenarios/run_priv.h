@@ -6,6 +6,7 @@
 //   signaling.c  descriptions and candidates on their way
 //   timeline.c   what the file says should happen when
 //   traffic.c    data channels: what was sent, what must arrive
+//   call.c       audio and video: tracks, clear captures, what is played out
 //   metrics.c    every name an expectation may use
 //   watch.c      expectations over the run
 //   invariants.c what holds in every run
@@ -168,6 +169,14 @@ struct channel_track {
     bool refused; // a send or an open was refused outright
 };
 const struct channel_track *traffic_find(const struct run_peer *peer, const char *label);
+
+// Audio and video (call.c).
+void calls_begin(struct run *run, const struct scenario_session *session);
+void call_clear(struct run *run, struct run_peer *peer, const struct datagram *datagram);
+void call_frame(struct run *run, struct run_peer *peer, const struct peer_output *out);
+// Zeros where the peer cannot tell.
+void call_track_stats(struct run *run, struct run_peer *peer, unsigned track,
+                      struct media_track_stats *out);
 
 void invariant_break(struct run *run, enum invariant invariant, const char *format, ...)
     __attribute__((format(printf, 3, 4))); // invariants.c

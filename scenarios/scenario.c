@@ -232,6 +232,7 @@ bool load_scenario(struct scenario_set *set, const struct yaml_node *root,
     bool ok = file_load(&load, root);
     names_free(&load.names);
     names_free(&load.labels);
+    names_free(&load.tracks);
     names_free(&load.used);
     names_free(&load.in_session);
     if (!ok)

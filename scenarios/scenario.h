@@ -39,7 +39,7 @@
 //     alice: {at: home, ice-servers: [stun, turn], relay-only, ice-lite, role (controlling
 //             controlled), tiebreaker, dtls (auto active passive), wrong-fingerprint, mtu,
 //             sctp-port, max-message-size, ta, consent-interval, consent-timeout, nomination-wait,
-//             patience, gather-timeout, turn-lifetime, turn-channels, identity,
+//             clock-skew: -50ppm (of its media), patience, gather-timeout, turn-lifetime, turn-channels, identity,
 //             peer: simrtc, or {kind: adapter, run: [node, peer.mjs], install: text}} (live) # at:
 //             a LAN or wan, or a list of them: an interface each
 //   session:                        # or sessions: a list of these
@@ -51,6 +51,12 @@
 //                                   # end-of-candidates; of one peer: alice.candidates
 //     data: [{label: chat, ordered: true, max-retransmits, max-lifetime, negotiated, id, protocol,
 //     priority, count, from}]         # count: so many channels of this label
+//     audio: opus                     # or video: VP8: a track both ways; a list: by preference
+//     media: [{label: screen, video: VP8, from: both (a peer's name), bitrate, clip, loop, start,
+//     stop, fps, width, height, keyframe-interval, frame-time, dtx, nack, rtx, red, pli, fec (none
+//     ulpfec flexfec), fec-share, layers: [{rid, scale, bitrate}], receive-max, first-sequence,
+//     first-timestamp}]               # nack, rtx and pli are on for video
+//     bandwidth: {control: gcc (remb fixed), start, min, max}
 //   timeline:                       # in any order; each entry has `at` and one action:
 //     - {at: 2s, send: {from: alice, channel: chat, messages: 100, size: 1000, interval: 0s, text:
 //     false}}
@@ -60,6 +66,9 @@
 //     - {at: 5s, nat: {home: reboot}}               # reboot, rebind, or {lifetime: 10s}
 //     - {at: 5s, server: {turn: restart}}           # restart
 //     - {at: 8s, restart-ice: alice}
+//     - {at: 8s, mute: {peer: alice, track: audio}}     # unmute, keyframe (asks the sender)
+//     - {at: 8s, dial: {peer: alice, track: audio, digits: "12#", tone, gap}}
+//     - {at: 8s, bitrate: {peer: alice, track: video, to: 500kbps}}  # receive-max: what it takes
 //     - {at: 9s, close: alice}
 //   expect: [text, ...]             # see expect.h; checked on loading
 //   stacks: ../adapters/stacks.yml  # who may play the first two peers: `simrtc live --matrix peers`
@@ -160,6 +169,14 @@ struct scenario_channel {
 enum scenario_signal { SIGNAL_OFFER, SIGNAL_ANSWER, SIGNAL_CANDIDATES, SIGNAL_END };
 #define SCENARIO_SIGNALS 4
 
+// Audio or video of a session: a section of its description, seen from both sides.
+struct scenario_track {
+    const char *label;
+    bool from[2];     // the offerer sends, the answerer sends
+    const char *clip; // a file below the scenario's folder, or NULL: synthetic
+    struct media_track_config config; // `send`, `receive` and `clip` are filled in by the run
+};
+
 struct scenario_signaling {
     nanotime delay, jitter;
     uint32_t loss, duplicate, reorder; // per billion
@@ -174,6 +191,8 @@ struct scenario_session {
     struct scenario_signaling signaling;
     const struct scenario_channel *channels;
     unsigned channels_count;
+    const struct scenario_track *tracks; // the track of this index at both peers
+    unsigned tracks_count;
 };
 
 enum scenario_action_kind {
@@ -187,6 +206,7 @@ enum scenario_action_kind {
     ACTION_SERVER_RESTART,
     ACTION_RESTART_ICE,
     ACTION_CLOSE,
+    ACTION_MEDIA,
 };
 
 // A link by name: of the wide area network, of a LAN's uplink, or of a peer's or server's
@@ -219,6 +239,8 @@ struct scenario_action {
     struct scenario_link_change link;
     struct ip rebind_to;
     nanotime lifetime;
+    struct media_command media; // MEDIA
+    const char *track;          // its label
 };
 
 struct scenario_expect {

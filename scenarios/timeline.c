@@ -7,6 +7,7 @@ static void start_session(struct run *run, const struct scenario_session *sessio
 {
     struct run_peer *offerer = &run->peers[session->offerer];
     traffic_open_initial(run, session);
+    calls_begin(run, session);
     struct run_peer *answerer = &run->peers[session->answerer];
     run->ops->describe(offerer->peer, run_now(run), false);
     if (session->glare) // neither has heard of the other's offer
@@ -67,6 +68,7 @@ static const char *const action_names[] = {
     [ACTION_SERVER_RESTART] = "server restart",
     [ACTION_RESTART_ICE] = "restart-ice",
     [ACTION_CLOSE] = "close",
+    [ACTION_MEDIA] = "media",
 };
 
 static void act(struct run *run, const struct scenario_action *action)
@@ -110,6 +112,11 @@ static void act(struct run *run, const struct scenario_action *action)
         break;
     case ACTION_RESTART_ICE:
         run->ops->describe(peer->peer, now, true);
+        peer_pump(run, peer);
+        break;
+    case ACTION_MEDIA:
+        if (run->ops->media_command)
+            run->ops->media_command(peer->peer, now, &action->media);
         peer_pump(run, peer);
         break;
     case ACTION_CLOSE:
