@@ -33,6 +33,8 @@ struct dtmf_packet {
     bool marker;        // RFC 4733 2.5.1.2: the first packet of an event
 };
 
+enum dtmf_state { DTMF_IDLE, DTMF_TONE, DTMF_GAP };
+
 struct dtmf_sender {
     uint32_t clock_rate;
     nanotime interval; // between updates
@@ -41,7 +43,7 @@ struct dtmf_sender {
         nanotime tone, gap;
     } queue[DTMF_DIGITS_MAX];
     unsigned head, count;
-    enum { DTMF_IDLE, DTMF_TONE, DTMF_END, DTMF_GAP } state;
+    enum dtmf_state state;
     nanotime began, due;  // of the event; of the next packet, or the gap's end
     uint32_t timestamp;   // of the segment
     uint64_t sent_before; // units in earlier segments of this event
@@ -50,8 +52,7 @@ struct dtmf_sender {
 
 void dtmf_sender_init(struct dtmf_sender *sender, uint32_t clock_rate, nanotime interval);
 // Play after what is waiting. False, and nothing is taken: a character that is no digit, or more
-// than DTMF_DIGITS_MAX would wait. Tones are at least `interval` long (RFC 8831 is silent on it;
-// W3C webrtc 7.2: 40 ms to 6 s is the caller's to check).
+// than DTMF_DIGITS_MAX would wait. A tone lasts at least one interval.
 bool dtmf_dial(struct dtmf_sender *sender, nanotime now, const char *digits, nanotime tone,
                nanotime gap);
 bool dtmf_sender_poll(struct dtmf_sender *sender, nanotime now, uint32_t timestamp_now,

@@ -68,15 +68,15 @@ struct payload_tag {
 struct payload_frame {
     enum codec_kind kind;
     struct bytes bytes; // borrowed until the last payload is written
-    bool keyframe;
-    bool single_nal; // H.264: packetization-mode 0, one NAL unit a packet (RFC 6184 6.2)
+    bool keyframe;      // VP9: also upper spatial layers of a key picture (P = 0)
+    bool single_nal;    // H.264: packetization-mode 0, one NAL unit a packet (RFC 6184 6.2)
     struct payload_tag tag;
 };
 
 struct payload_out {
     struct payload_frame frame;
     size_t max;
-    size_t at;      // bytes of the frame that are done
+    size_t at;      // bytes that are done: of the frame; AV1: of the OBU
     size_t unit;    // where the NAL unit or OBU that is being cut began
     size_t unit_to; // and where it ends
     bool first;     // the next payload is the first
