@@ -544,6 +544,12 @@ bool live_adapter_is_detailed(const void *peer)
     return a->detailed;
 }
 
+bool live_adapter_cannot_restart(const void *peer)
+{
+    const struct adapter *a = peer;
+    return a->cannot & CANNOT_RESTART;
+}
+
 void live_adapter_init(void *peer, bool own)
 {
     struct adapter *a = peer;

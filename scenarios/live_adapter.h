@@ -36,5 +36,7 @@ void live_adapter_fail(void *peer, nanotime now, bool unsupported, const char *f
 bool live_adapter_closing(const void *peer);
 // It told all that this stack counts.
 bool live_adapter_is_detailed(const void *peer);
+// Its stack said so.
+bool live_adapter_cannot_restart(const void *peer);
 
 #endif

@@ -10,7 +10,8 @@ static json_t *server_json(const struct peer_server *server)
     char addr[ADDR_TEXT_MAX], url[ADDR_TEXT_MAX + 32];
     bool turn = server->kind == PEER_TURN;
     addr_print(&server->addr, addr);
-    snprintf(url, sizeof url, turn ? "turn:%s?transport=udp" : "stun:%s", addr);
+    snprintf(url, sizeof url, turn ? "turn:%s?transport=%s" : "stun:%s", addr,
+             server->transport == PEER_TCP ? "tcp" : "udp");
     json_t *object = json_object();
     json_object_set_new(object, "urls", json_string(url));
     if (turn) {

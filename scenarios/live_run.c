@@ -421,7 +421,8 @@ static bool next(struct run *run, nanotime until, struct world_event *event)
 
 bool live_run_next(struct run *run, struct world_event *event)
 {
-    return !run->live->stopped && next(run, run->scenario->limit, event);
+    nanotime limit = time_add(run->scenario->limit, run->options.real->slack);
+    return !run->live->stopped && next(run, limit, event);
 }
 
 static bool all_answered(const struct run *run)
@@ -493,6 +494,21 @@ static void add_metric(struct arena *arena, struct result_metric *to, const char
     *to = (struct result_metric){name, arena_text(arena, time_print(value, text)), false};
 }
 
+// One that says that it cannot restart ICE may have been told to by the other side.
+static void forgive_restart(struct run *run, struct arena *arena, struct result *out)
+{
+    bool restart = false;
+    for (unsigned i = 0; i < run->scenario->actions_count; i++)
+        restart |= run->scenario->actions[i].kind == ACTION_RESTART_ICE;
+    for (unsigned i = 0; i < run->scenario->peers_count && restart; i++) {
+        if (out->verdict != VERDICT_FAILED || !live_adapter_cannot_restart(run->peers[i].peer))
+            continue;
+        out->verdict = VERDICT_UNSUPPORTED;
+        out->why = arena_printf(arena, "%s: its stack cannot restart ICE, also when it is asked to",
+                                run->scenario->peers[i].name);
+    }
+}
+
 // What others are known not to do is told, but is no failure of this run.
 static void forgive(const struct scenario *scenario, struct arena *arena, struct result *out)
 {
@@ -534,5 +550,6 @@ void live_run_result(struct run *run, struct arena *arena, struct result *out)
                                 time_print(run->options.real->allowance, allowed));
         out->cause = (struct result_cause){.at = TIME_NEVER};
     }
+    forgive_restart(run, arena, out);
     forgive(run->scenario, arena, out);
 }
