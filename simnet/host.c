@@ -19,6 +19,7 @@ struct host *world_add_host(struct world *world, const char *name)
 void host_fini(struct host *host)
 {
     table_free(&host->sockets);
+    host_tcp_fini(host);
     free(host->interfaces);
 }
 
@@ -39,7 +40,7 @@ bool host_attach(struct host *host, struct segment *segment, const struct ip *ip
     return true;
 }
 
-static struct interface *interface_find(const struct host *host, const struct ip *ip)
+struct interface *host_interface(const struct host *host, const struct ip *ip)
 {
     for (unsigned i = 0; i < host->interfaces_count; i++)
         if (ip_equal(&host->interfaces[i]->ip, ip))
@@ -54,7 +55,7 @@ static bool has_socket(const struct host *host, const struct addr *addr)
 
 bool host_bind(struct host *host, const struct addr *addr)
 {
-    if (addr->port == 0 || !interface_find(host, &addr->ip) || has_socket(host, addr))
+    if (addr->port == 0 || !host_interface(host, &addr->ip) || has_socket(host, addr))
         return false;
     table_add(&host->sockets, addr, &no_addr, host->place.world->now);
     return true;
@@ -103,7 +104,7 @@ enum net_drop host_send(struct host *host, const struct addr *from, const struct
     struct world *world = host->place.world;
     world->counters.sent++;
     host->place.counters.sent++;
-    struct interface *interface = interface_find(host, &from->ip);
+    struct interface *interface = host_interface(host, &from->ip);
     if (!interface || !has_socket(host, from))
         return refuse(host, from, to, bytes.len, NET_NO_SOCKET);
     if (to->ip.family != from->ip.family)
@@ -115,7 +116,7 @@ enum net_drop host_send(struct host *host, const struct addr *from, const struct
     }
     struct packet *packet = packet_new(&world->packets, from, to, bytes);
     capture_packet(world, host->capture, packet);
-    if (interface_find(host, &to->ip))
+    if (host_interface(host, &to->ip))
         world_park(world, host, packet); // as by a loopback interface: no link is crossed
     else
         world_carry(world, &interface->up, packet);
@@ -129,7 +130,7 @@ enum net_drop host_inject(struct host *host, struct bytes bytes)
     struct packet *packet = packet_parse(&world->packets, bytes, &reason);
     if (!packet && reason == NET_DELIVERED)
         return NET_DELIVERED;
-    struct interface *interface = packet ? interface_find(host, &packet->from.ip) : NULL;
+    struct interface *interface = packet ? host_interface(host, &packet->from.ip) : NULL;
     if (packet && (!interface || packet->to.ip.family != packet->from.ip.family)) {
         packet_free(&world->packets, packet);
         return NET_DELIVERED;
@@ -145,7 +146,7 @@ enum net_drop host_inject(struct host *host, struct bytes bytes)
     if (!packet)
         return refuse(host, &no_addr, &no_addr, bytes.len, reason);
     capture_packet(world, host->capture, packet);
-    if (interface_find(host, &packet->to.ip))
+    if (host_interface(host, &packet->to.ip))
         world_park(world, host, packet);
     else
         world_carry(world, &interface->up, packet);
@@ -158,10 +159,14 @@ bool host_receive(struct world *world, struct host *host, struct packet *packet)
     enum net_drop reason = NET_DELIVERED;
     if (!packet_is_valid(packet))
         reason = NET_BAD_PACKET;
-    else if (!host->is_raw && !has_socket(host, &packet->to))
+    else if (!host->is_raw && packet->protocol == PROTOCOL_UDP && !has_socket(host, &packet->to))
         reason = NET_NO_SOCKET;
     if (reason != NET_DELIVERED) {
         world_drop(world, &host->place, packet, reason);
+        return false;
+    }
+    if (!host->is_raw && packet->protocol == PROTOCOL_TCP) {
+        stream_receive(world, host, packet);
         return false;
     }
     host->place.counters.delivered++;

@@ -1,5 +1,7 @@
 #include "simnet/packet_priv.h"
 
+#include "simnet/tcp.h"
+
 #include <assert.h>
 #include <stddef.h>
 
@@ -16,7 +18,6 @@
 #define UDP_CHECKSUM 6
 #define TCP_CHECKSUM 16
 #define TCP_OFFSET 12 // the length of the header, in words
-#define TCP_HEADER_LEN 20
 
 // Room for bytes of each class: small media and STUN, up to an Ethernet frame, any.
 static const uint32_t class_room[PACKET_CLASSES] = {384, 1664, 65600};
@@ -169,7 +170,7 @@ static void write_ip_v4(struct writer *w, const struct packet *packet)
     write_u16(w, 0);      // RFC 6864 4.1: an atomic datagram may have any ID
     write_u16(w, 0x4000); // DF
     write_u8(w, PACKET_TTL);
-    write_u8(w, PROTOCOL_UDP);
+    write_u8(w, packet->protocol);
     write_u16(w, 0);
     write_bytes(w, bytes_of(packet->from.ip.at, 4));
     write_bytes(w, bytes_of(packet->to.ip.at, 4));
@@ -179,19 +180,19 @@ static void write_ip_v6(struct writer *w, const struct packet *packet)
 {
     write_u32(w, 0x60000000);
     write_u16(w, (uint16_t)(packet->len - IP_V6_HEADER_LEN));
-    write_u8(w, PROTOCOL_UDP);
+    write_u8(w, packet->protocol);
     write_u8(w, PACKET_TTL);
     write_bytes(w, bytes_of(packet->from.ip.at, 16));
     write_bytes(w, bytes_of(packet->to.ip.at, 16));
 }
 
-struct packet *packet_new(struct packet_pool *pool, const struct addr *from, const struct addr *to,
-                          struct bytes payload)
+// A packet of `len` bytes with its IP header and ports; what follows is for the caller to write.
+static struct packet *packet_begin(struct packet_pool *pool, const struct addr *from,
+                                   const struct addr *to, uint8_t protocol, size_t len,
+                                   struct writer *w)
 {
     assert(from->ip.family == to->ip.family);
-    assert(payload.len <= NET_DATAGRAM_MAX);
     bool v4 = from->ip.family == IP_V4;
-    size_t len = packet_len(from->ip.family, payload.len);
     struct packet *packet = packet_take(pool, len);
     packet->due = (struct source){.kind = SOURCE_PACKET};
     packet->from = *from;
@@ -199,23 +200,54 @@ struct packet *packet_new(struct packet_pool *pool, const struct addr *from, con
     packet->number = 0;
     packet->len = (uint32_t)len;
     packet->transport = v4 ? NET_IP_HEADER_LEN : IP_V6_HEADER_LEN;
-    packet->protocol = PROTOCOL_UDP;
+    packet->protocol = protocol;
 
-    struct writer w = writer_of(packet->at, len);
+    *w = writer_of(packet->at, len);
     if (v4)
-        write_ip_v4(&w, packet);
+        write_ip_v4(w, packet);
     else
-        write_ip_v6(&w, packet);
-    write_u16(&w, from->port);
-    write_u16(&w, to->port);
-    write_u16(&w, (uint16_t)(NET_UDP_HEADER_LEN + payload.len));
-    write_u16(&w, 0);
-    write_bytes(&w, payload);
-    assert(writer_bytes(&w).len == len);
-    if (v4)
+        write_ip_v6(w, packet);
+    write_u16(w, from->port);
+    write_u16(w, to->port);
+    return packet;
+}
+
+static void packet_end(struct packet *packet, const struct writer *w)
+{
+    assert(writer_bytes(w).len == packet->len);
+    if (is_v4(packet))
         store(packet->at + V4_CHECKSUM,
               (uint16_t)~sum_fold(sum_bytes(0, packet->at, NET_IP_HEADER_LEN)));
     store(checksum_at(packet), checksum_of(transport_sum(packet)));
+}
+
+struct packet *packet_new(struct packet_pool *pool, const struct addr *from, const struct addr *to,
+                          struct bytes payload)
+{
+    assert(payload.len <= NET_DATAGRAM_MAX);
+    struct writer w;
+    size_t len = packet_len(from->ip.family, payload.len);
+    struct packet *packet = packet_begin(pool, from, to, PROTOCOL_UDP, len, &w);
+    write_u16(&w, (uint16_t)(NET_UDP_HEADER_LEN + payload.len));
+    write_u16(&w, 0);
+    write_bytes(&w, payload);
+    packet_end(packet, &w);
+    return packet;
+}
+
+struct packet *packet_new_tcp(struct packet_pool *pool, const struct addr *from,
+                              const struct addr *to, const struct tcp_segment *segment)
+{
+    uint8_t room[TCP_HEADER_MAX];
+    struct writer w;
+    struct bytes header = tcp_segment_encode(segment, room);
+    size_t len = packet_len(from->ip.family, 0) - NET_UDP_HEADER_LEN + 4 + header.len +
+                 segment->payload[0].len + segment->payload[1].len;
+    struct packet *packet = packet_begin(pool, from, to, PROTOCOL_TCP, len, &w);
+    write_bytes(&w, header);
+    write_bytes(&w, segment->payload[0]);
+    write_bytes(&w, segment->payload[1]);
+    packet_end(packet, &w);
     return packet;
 }
 

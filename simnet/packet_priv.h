@@ -1,5 +1,4 @@
-// An IP packet: real header bytes with real checksums, in a pooled buffer. The simulated hosts send
-// UDP; from outside of the simulation (host_inject) comes TCP, too.
+// An IP packet: real header bytes with real checksums, in a pooled buffer. It is of UDP or of TCP.
 #ifndef SIMNET_PACKET_PRIV_H
 #define SIMNET_PACKET_PRIV_H
 
@@ -39,6 +38,9 @@ void packet_pool_free(struct packet_pool *pool);
 // `from` and `to` are of one family.
 struct packet *packet_new(struct packet_pool *pool, const struct addr *from, const struct addr *to,
                           struct bytes payload);
+struct tcp_segment;
+struct packet *packet_new_tcp(struct packet_pool *pool, const struct addr *from,
+                              const struct addr *to, const struct tcp_segment *segment);
 // From bytes as they were on a wire. NULL: no whole UDP or TCP packet; *why says what is wrong:
 // NET_DELIVERED where it is nothing that this network carries (ICMP, multicast, IP options).
 struct packet *packet_parse(struct packet_pool *pool, struct bytes bytes, enum net_drop *why);
@@ -48,6 +50,11 @@ void packet_free(struct packet_pool *pool, struct packet *packet);
 // The length of the packet that `payload_len` bytes of UDP payload make.
 size_t packet_len(enum ip_family family, size_t payload_len);
 struct bytes packet_payload(const struct packet *packet);
+// From the UDP or TCP header on.
+static inline struct bytes packet_transport(const struct packet *packet)
+{
+    return bytes_of(packet->at + packet->transport, packet->len - packet->transport);
+}
 // Time to live, or hop limit.
 uint8_t packet_ttl(const struct packet *packet);
 void packet_ttl_decrement(struct packet *packet);

@@ -13,6 +13,7 @@ enum source_kind {
     SOURCE_PACKET,  // comes to the end of its link, on its own
     SOURCE_ARRIVAL, // a packet before its receiver's door
     SOURCE_WAKER,
+    SOURCE_STREAM, // a TCP connection's end has something to do
 };
 
 // The first member of whatever is a source.

@@ -53,6 +53,7 @@ void world_free(struct world *world)
             gateway_fini((struct gateway *)place);
             break;
         }
+    streams_fini(world);
     for (struct segment *segment = world->segments; segment; segment = segment->next)
         table_free(&segment->routes);
     for (uint32_t i = 1; i <= world->interfaces_count; i++)
@@ -234,6 +235,8 @@ nanotime world_now(const struct world *world)
 nanotime world_deadline(const struct world *world)
 {
     const struct event *first = timeline_first(&world->timeline);
+    if (world->streams.first)
+        return world->now;
     return first ? first->time : TIME_NEVER;
 }
 
@@ -272,6 +275,11 @@ static void step(struct world *world, struct source *source)
         break;
     case SOURCE_WAKER:
         break;
+    case SOURCE_STREAM:
+        world->is_stepping =
+            false; // what it sends to itself or next door comes by a step of its own
+        stream_step(world, (void *)source);
+        break;
     }
     world->is_stepping = false;
 }
@@ -287,6 +295,8 @@ bool world_next(struct world *world, nanotime until, struct world_event *out)
 {
     give_back(world);
     const struct event *first;
+    if (stream_news(world, out))
+        return true;
     while ((first = timeline_first(&world->timeline)) != NULL && first->time <= until) {
         world->now = first->time;
         struct source *source = first->source;
@@ -298,6 +308,8 @@ bool world_next(struct world *world, nanotime until, struct world_event *out)
         }
         step(world, source);
         struct packet *packet = world->arrived;
+        if (!packet && stream_news(world, out))
+            return true;
         if (!packet)
             continue;
         world->lent = packet;

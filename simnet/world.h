@@ -1,5 +1,5 @@
 // The simulated network: hosts, segments (LANs and the wide area network), gateways with NAT and
-// firewall, links, in virtual time. IP and UDP headers are real bytes with real checksums.
+// firewall, links, in virtual time. IP, UDP and TCP headers are real bytes with real checksums.
 //
 //     struct world *world = world_new(&config);
 //     struct segment *wan = world_add_segment(world, "wan", &(struct segment_config){...});
@@ -7,6 +7,7 @@
 //     host_attach(host, wan, &ip, &link, &link);
 //     host_bind(host, &address);
 //     host_send(host, &address, &to, bytes);
+//     stream = host_connect(host, &address, &server); // TCP; the server's end: host_listen
 //     while (world_next(world, limit, &event)) { ... }  // the only thing that moves time
 //
 // Events come in order of (time, sequence). Every random choice comes from a stream named after the
@@ -104,13 +105,21 @@ struct gateway *world_add_gateway(struct world *world, const char *name,
 
 // ---------------------------------------------------------------------------------------- running
 
-enum world_event_kind { WORLD_DATAGRAM, WORLD_WAKE, WORLD_PACKET };
+enum world_event_kind { WORLD_DATAGRAM, WORLD_WAKE, WORLD_PACKET, WORLD_STREAM };
+enum world_stream_event {
+    WORLD_STREAM_OPENED, // also an incoming one, of which this is the first news
+    WORLD_STREAM_BYTES,  // `packet`: borrowed until the next call of world_next
+    WORLD_STREAM_CLOSED, // by the other side (what is sent still goes out), or the connection broke
+    WORLD_STREAM_REFUSED, // it never was open: a RST came, or nothing
+};
 struct world_event {
     enum world_event_kind kind;
-    struct host *host;        // WORLD_DATAGRAM, WORLD_PACKET
+    struct host *host;        // all but WORLD_WAKE
     struct datagram datagram; // both; borrowed until the next call of world_next
     struct bytes packet;      // WORLD_PACKET: from the IP header on, likewise
     unsigned waker;           // WORLD_WAKE
+    uint32_t stream;          // WORLD_STREAM
+    enum world_stream_event stream_event;
 };
 
 // Move to the next event that is not after `until`. False: none; time then stands at `until`.
@@ -138,6 +147,28 @@ enum net_drop host_send(struct host *host, const struct addr *from, const struct
 // meant for it (ICMP, multicast, an address that is not the host's), and forgotten.
 void host_set_raw(struct host *host);
 enum net_drop host_inject(struct host *host, struct bytes packet);
+
+// ------------------------------------------------------------------------------- streams, over TCP
+//
+// Each end is a number of the world's, from 1 on, which is used again after it is gone. What is
+// done here goes on the wire in the next step of the world, together.
+
+// False: the address is not the host's, or it listens there already.
+bool host_listen(struct host *host, const struct addr *addr);
+void host_unlisten(struct host *host, const struct addr *addr);
+// Port 0 of `from`: a free one is drawn. 0: the address is not the host's or of another family,
+// there is such a connection, or the world has WORLD_STREAMS_MAX of them. Incoming ones are then
+// refused.
+#define WORLD_STREAMS_MAX 65535
+uint32_t host_connect(struct host *host, const struct addr *from, const struct addr *to);
+// All of it or nothing. False: it is not open, or too much of what was sent before waits (256 KiB).
+bool host_stream_send(struct host *host, uint32_t stream, struct bytes bytes);
+// A FIN after what was sent; nothing more is told of it.
+void host_stream_close(struct host *host, uint32_t stream);
+// A RST.
+void host_stream_reset(struct host *host, uint32_t stream);
+struct addr host_stream_local(const struct host *host, uint32_t stream);
+struct addr host_stream_remote(const struct host *host, uint32_t stream);
 
 const char *host_name(const struct host *host);
 void host_set_user(struct host *host, void *user);

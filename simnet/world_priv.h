@@ -12,6 +12,7 @@
 #include "simnet/link_priv.h"
 #include "simnet/packet_priv.h"
 #include "simnet/table_priv.h"
+#include "simnet/tcp.h"
 #include "simnet/timeline_priv.h"
 #include "simnet/world.h"
 
@@ -57,6 +58,7 @@ struct host {
     struct table sockets;
     struct rng rng;
     unsigned capture;
+    struct host_tcp *tcp; // NULL: it has never had to do with TCP
 };
 
 struct gateway {
@@ -73,6 +75,33 @@ struct gateway {
 
 struct waker {
     struct source due; // first
+};
+
+// One end of a TCP connection.
+struct stream {
+    struct source due; // first
+    struct host *host;
+    struct addr local, remote;
+    uint32_t number;
+    struct tcp tcp;
+    bool incoming;
+    bool deaf;           // closed by its user, who is told nothing more
+    bool is_ready;       // in the line of those with news
+    struct stream *next; // there
+};
+
+// By number; those with news stand in line.
+struct streams {
+    struct stream **at; // from 1
+    uint32_t room, count, free_count;
+    uint32_t *free; // numbers to be used again, the latest first
+    struct stream *first, *last;
+};
+
+struct host_tcp {
+    struct table listeners;   // local address
+    struct table connections; // local, remote address -> number
+    struct rng rng;           // initial sequence numbers and ports
 };
 
 struct world {
@@ -95,6 +124,7 @@ struct world {
     bool is_stepping;       // inside world_next: what arrives is returned at once
     struct packet *arrived; // has reached a socket in this step
     struct packet *lent;    // whose bytes the caller has
+    struct streams streams;
     struct arena arena;
 };
 
@@ -136,9 +166,23 @@ void segment_unroute(struct segment *segment, const struct ip *ip);
 struct interface *segment_receiver(const struct segment *segment, const struct interface *from,
                                    const struct ip *to, enum net_drop *why);
 
+// ---------------------------------------------------------------------------------------- streams
+
+// A segment has come up to a host that is not raw; the packet is the callee's.
+void stream_receive(struct world *world, struct host *host, struct packet *packet);
+// What is due at this end.
+void stream_step(struct world *world, struct stream *stream);
+// The next news. False: none.
+bool stream_news(struct world *world, struct world_event *out);
+void streams_fini(struct world *world);
+void host_tcp_fini(struct host *host);
+
 // --------------------------------------------------------------------------------- host, gateway
 
-// A packet has come up to the host: true when a socket takes it, else it was dropped.
+// The interface that has the address. NULL: none.
+struct interface *host_interface(const struct host *host, const struct ip *ip);
+
+// A packet has come up to the host: true when a socket takes it, else it is no longer the caller's.
 bool host_receive(struct world *world, struct host *host, struct packet *packet);
 void host_fini(struct host *host);
 // A packet has come to one side of the gateway. The link it goes on by; NULL: it was dropped.
