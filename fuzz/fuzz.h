@@ -20,6 +20,7 @@
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 size_t __sanitizer_get_current_allocated_bytes(void); // gcc 12 has no sanitizer/*.h
 
@@ -40,6 +41,25 @@ static inline void fuzz_memory_check(size_t before, size_t most)
         fprintf(stderr, "%zu bytes in use, at most %zu expected\n", now - before, most);
         abort();
     }
+}
+
+// How long the work took so far, in time of the processor; 0 where no time is asked for: only under
+// libFuzzer (fuzz.mk), never where a replay must not depend on the machine.
+static inline uint64_t fuzz_time_us(void)
+{
+#ifdef SIMRTC_FUZZ_TIMED
+    return (uint64_t)clock() * 1000000u / CLOCKS_PER_SEC;
+#else
+    return 0;
+#endif
+}
+
+// Work on `size` bytes that took more than `ns` for each byte, and a millisecond, grows faster than
+// they do. Leave `ns` twenty times what it takes.
+static inline bool fuzz_is_slow(uint64_t since_us, size_t size, unsigned ns)
+{
+    uint64_t took = fuzz_time_us() - since_us;
+    return took > 1000 && took * 1000 > size * (uint64_t)ns;
 }
 
 // True at the first call.

@@ -10,6 +10,7 @@ JOBS ?= 2
 FUZZ_NAMES := $(patsubst fuzz/%.c,%,$(filter-out fuzz/replay.c,$(sort $(wildcard fuzz/*.c))))
 FUZZ_BUILD ?= build-fuzz
 FUZZ_MAKE = $(MAKE) --no-print-directory CC=clang VARIANT= BUILD=$(FUZZ_BUILD) FUZZ_MAIN= \
+	CFLAGS="$(CFLAGS) -DSIMRTC_FUZZ_TIMED" \
 	OPTIMIZE="-O1 -g -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined \
 	-fno-sanitize-recover=all" LDFLAGS=-fsanitize=fuzzer
 
@@ -45,7 +46,21 @@ fuzz-regress:
 	@$(MAKE) --no-print-directory -s VARIANT=asan BUILD=$(REGRESS_BUILD) fuzz-programs
 	@ci/fuzz-regress $(REGRESS_BUILD)
 
-.PHONY: fuzz-seeds
+# Five bugs of known classes, each in a copy of a file that it is planted in (fuzz/plants), and found.
+.PHONY: fuzz-selftest fuzz-plant
+fuzz-selftest:
+	+@$(FUZZ_MAKE) fuzz-programs
+	+@MAKE="$(MAKE)" ci/fuzz-selftest $(FUZZ_BUILD)
+
+# For ci/fuzz-selftest: PLANT, whose copy is there, in HARNESS.
+PLANT_AT = $(BUILD)/plants/$(PLANT)
+fuzz-plant: $(BUILD)/fuzz/$(HARNESS).o $(filter $(BUILD)/%.a,$(LINKS_fuzz))
+	$(CC) $(CFLAGS_ALL) -DSIMRTC_PLANT -c -o $(PLANT_AT)/copy.o $(PLANT_AT)/copy.c
+	$(CC) $(OPTIMIZE) -o $(PLANT_AT)/$(HARNESS) $< $(PLANT_AT)/copy.o $(LINKS_fuzz) $(LDFLAGS)
+fuzz-planted:
+	+@$(FUZZ_MAKE) PLANT=$(PLANT) HARNESS=$(HARNESS) fuzz-plant
+
+.PHONY: fuzz-planted fuzz-seeds
 SUITE ?= $(BUILD)/suite
 fuzz-seeds: fuzz $(BUILD)/fuzz/kit/seeds
 	@ci/fuzz-seeds $(FUZZ_BUILD) $(BUILD) $(SUITE)

@@ -7,6 +7,8 @@
 
 // libFuzzer: -max_len=8192
 
+#define NS_PER_BYTE 200u
+
 static struct sdp clean, used, again;
 
 // What the description before has left: all that is there would be slow.
@@ -98,12 +100,30 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned 
     return seed % 2 ? LLVMFuzzerMutate(data, size, max) : sdp_mutate(data, size, max, seed / 2);
 }
 
+// Every line is looked at once. What is slow five times in a row is not so for want of a processor.
+static void check_time(struct bytes text)
+{
+    bool slow = true;
+    for (unsigned tries = 0; slow && tries < 5; tries++) {
+        uint64_t since = fuzz_time_us();
+        sdp_parse(text, &used);
+        slow = fuzz_is_slow(since, text.len, NS_PER_BYTE);
+    }
+    if (slow) {
+        fprintf(stderr, "%zu bytes took more than %u ns each\n", text.len, NS_PER_BYTE);
+        abort();
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct bytes text = bytes_of(data, size);
     clean_up();
+    uint64_t since = size >= 512 ? fuzz_time_us() : 0;
     enum sdp_outcome outcome = sdp_parse(text, &clean);
     assert(outcome < SDP_OUTCOMES);
+    if (size >= 512 && fuzz_is_slow(since, size, NS_PER_BYTE))
+        check_time(text);
     assert(outcome == SDP_OK || outcome == SDP_MISSING || clean.error_line > 0);
     if (size % 4 == 0) // a quarter of all finds it as well
         check_same(text, outcome);

@@ -1,5 +1,6 @@
 // Any bytes as a STUN message. What decodes lies within its datagram; written again it decodes to
-// the same, and written once more it is the same bytes.
+// the same, and written once more it is the same bytes. What does not decode says what to write:
+// that decodes, to what was written.
 #include "fuzz/fuzz.h"
 #include "fuzz/kit/stun_mutate.h"
 #include "stack/stun/stun.h"
@@ -139,6 +140,27 @@ static void check_marks(const struct stun_msg *msg)
         assert(stun_algorithms_has(msg->password_algorithms, picked));
 }
 
+// Values of any length, between attributes that have one.
+static void write_and_decode(struct bytes script, uint8_t *to)
+{
+    static const enum stun_attr attrs[] = {STUN_USERNAME, STUN_REALM, STUN_NONCE, STUN_SOFTWARE,
+                                           STUN_DATA_ATTR};
+    struct reader r = reader_of(script);
+    struct bytes values[5];
+    uint8_t id[STUN_ID_LEN] = {read_u8(&r)};
+    struct stun_msg msg;
+    struct stun_writer s = stun_begin(to, ROOM, STUN_REQUEST, STUN_BINDING, id);
+    for (unsigned i = 0; i < 5; i++) {
+        values[i] = fuzz_slice(&r);
+        stun_add_bytes(&s, attrs[i], values[i]);
+        stun_add_u32(&s, STUN_PRIORITY, (uint32_t)values[0].len);
+    }
+    assert(stun_decode(stun_end(&s), &msg) == STUN_OK && msg.priority == values[0].len);
+    assert(bytes_equal(msg.username, values[0]) && bytes_equal(msg.realm, values[1]));
+    assert(bytes_equal(msg.nonce, values[2]) && bytes_equal(msg.software, values[3]));
+    assert(bytes_equal(msg.data, values[4]) && msg.unknown_count == 0);
+}
+
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned seed)
 {
     // Whole messages are dear: most of the time is for bytes.
@@ -152,8 +174,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct stun_msg msg, again, third;
     enum stun_outcome outcome = stun_decode(datagram, &msg);
     assert(outcome < STUN_OUTCOMES);
-    if (outcome != STUN_OK)
+    if (outcome != STUN_OK) {
+        write_and_decode(datagram, first);
         return 0;
+    }
     assert(size >= STUN_HEADER_LEN && size % 4 == 0);
     assert(stun_is_stun(datagram) == (data[0] <= 3)); // RFC 7983 7 leaves it the first of methods
     check_marks(&msg);
