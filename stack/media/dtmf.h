@@ -44,10 +44,12 @@ struct dtmf_sender {
     } queue[DTMF_DIGITS_MAX];
     unsigned head, count;
     enum dtmf_state state;
-    nanotime began, due;  // of the event; of the next packet, or the gap's end
-    uint32_t timestamp;   // of the segment
-    uint64_t sent_before; // units in earlier segments of this event
-    unsigned ends;        // end packets sent
+    nanotime began, until; // of the event
+    nanotime due;          // of the next packet, or the gap's end
+    bool first;            // the next packet is the event's first
+    uint32_t timestamp;    // of the segment
+    uint64_t sent_before;  // units in earlier segments of this event
+    unsigned ends;         // end packets sent
 };
 
 void dtmf_sender_init(struct dtmf_sender *sender, uint32_t clock_rate, nanotime interval);

@@ -108,6 +108,37 @@ size_t payload_next(struct payload_out *out, uint8_t *to)
     return len;
 }
 
+bool payload_is_keyframe(enum codec_kind kind, struct bytes frame)
+{
+    if (!frame.len)
+        return false;
+    switch (kind) {
+    case CODEC_VP8:
+        return vp8_is_keyframe(frame);
+    case CODEC_VP9:
+        return vp9_is_keyframe(frame);
+    case CODEC_H264:
+        return h264_is_keyframe(frame);
+    case CODEC_AV1:
+        return av1_is_keyframe(frame);
+    case CODEC_OPUS:
+    case CODEC_PCMU:
+    case CODEC_PCMA:
+    case CODEC_G722:
+        return true;
+    case CODEC_CN:
+    case CODEC_EVENT:
+    case CODEC_RED_AUDIO:
+    case CODEC_RTX:
+    case CODEC_RED_VIDEO:
+    case CODEC_ULPFEC:
+    case CODEC_FLEXFEC:
+    case CODEC_KINDS:
+        break;
+    }
+    return false;
+}
+
 // -------------------------------------------------------------------------------------------- in
 
 static enum payload_outcome sound_read(struct bytes payload, uint32_t samples,

@@ -91,6 +91,9 @@ enum payload_outcome payload_begin(struct payload_out *out, const struct payload
 // Write the next payload to `to`, which holds `max` bytes. 0: the frame is done.
 size_t payload_next(struct payload_out *out, uint8_t *to);
 
+// Does this frame stand alone? Sound always does; what is not known does not.
+bool payload_is_keyframe(enum codec_kind kind, struct bytes frame);
+
 // -------------------------------------------------------------------------------------------- in
 
 struct payload_info {

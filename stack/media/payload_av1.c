@@ -100,6 +100,16 @@ enum payload_outcome av1_begin(struct payload_out *out)
     return next_obu(out->frame.bytes, 0, &obu, &out->unit) ? PAYLOAD_OK : PAYLOAD_BAD_FIELD;
 }
 
+// AV1 7.5: a coded video sequence begins with a sequence header.
+bool av1_is_keyframe(struct bytes frame)
+{
+    struct obu obu;
+    for (size_t at = 0; at < frame.len && obu_parse(frame, at, &obu); at = obu.next)
+        if (obu_type(obu.header[0]) == OBU_SEQUENCE)
+            return true;
+    return false;
+}
+
 // `len` bytes of the OBU without size, from `from` on.
 static void copy_obu(uint8_t *to, const struct obu *obu, size_t from, size_t len)
 {

@@ -62,6 +62,17 @@ enum payload_outcome h264_begin(struct payload_out *out)
     return units ? PAYLOAD_OK : PAYLOAD_BAD_FIELD;
 }
 
+bool h264_is_keyframe(struct bytes frame)
+{
+    size_t code = 0;
+    while ((code = find_start_code(frame, code)) + 3 < frame.len) {
+        code += 3;
+        if ((frame.at[code] & 0x1f) == NAL_IDR)
+            return true;
+    }
+    return false;
+}
+
 // Go on to the next unit; without one, the payload was the last.
 static void unit_done(struct payload_out *out)
 {

@@ -9,19 +9,23 @@ enum payload_outcome opus_read(struct bytes payload, struct payload_info *out);
 
 enum payload_outcome vp8_begin(const struct payload_out *out);
 size_t vp8_next(struct payload_out *out, uint8_t *to);
+bool vp8_is_keyframe(struct bytes frame);
 enum payload_outcome vp8_read(struct bytes payload, struct payload_info *out);
 
 enum payload_outcome vp9_begin(const struct payload_out *out);
 size_t vp9_next(struct payload_out *out, uint8_t *to);
+bool vp9_is_keyframe(struct bytes frame);
 enum payload_outcome vp9_read(struct bytes payload, struct payload_info *out);
 
 enum payload_outcome h264_begin(struct payload_out *out);
 size_t h264_next(struct payload_out *out, uint8_t *to);
+bool h264_is_keyframe(struct bytes frame);
 enum payload_outcome h264_read(struct bytes payload, struct payload_info *out);
 enum payload_outcome h264_join_add(struct payload_join *join, struct bytes payload);
 
 enum payload_outcome av1_begin(struct payload_out *out);
 size_t av1_next(struct payload_out *out, uint8_t *to);
+bool av1_is_keyframe(struct bytes frame);
 enum payload_outcome av1_read(struct bytes payload, struct payload_info *out);
 enum payload_outcome av1_join_add(struct payload_join *join, struct bytes payload);
 

@@ -39,6 +39,12 @@ size_t vp8_next(struct payload_out *out, uint8_t *to)
     return payload_fill(out, to, write_descriptor(out, to));
 }
 
+// RFC 6386 9.1: the lowest bit of the frame is 0 in key frames.
+bool vp8_is_keyframe(struct bytes frame)
+{
+    return !(frame.at[0] & 1);
+}
+
 static void read_extension(struct reader *r, struct payload_tag *tag)
 {
     uint8_t bits = read_u8(r);
@@ -76,9 +82,9 @@ enum payload_outcome vp8_read(struct bytes payload, struct payload_info *out)
     if (!r.len)
         return PAYLOAD_EMPTY;
     out->media = bytes_of(r.at, r.len);
-    // RFC 6386 9.1: the lowest bit of the frame is 0 in key frames; they tell their size.
+    // RFC 6386 9.1: key frames tell their size.
     const uint8_t *at = r.at;
-    out->keyframe = out->frame_start && !(at[0] & 1);
+    out->keyframe = out->frame_start && vp8_is_keyframe(out->media);
     if (out->keyframe && r.len >= 10 && at[3] == 0x9d && at[4] == 0x01 && at[5] == 0x2a) {
         out->width = (uint16_t)((at[7] & 0x3f) << 8 | at[6]);
         out->height = (uint16_t)((at[9] & 0x3f) << 8 | at[8]);

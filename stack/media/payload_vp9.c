@@ -76,6 +76,15 @@ size_t vp9_next(struct payload_out *out, uint8_t *to)
     return len;
 }
 
+// VP9 6.2: frame_marker, two bits of profile (and one reserved in profile 3), show_existing_frame,
+// frame_type.
+bool vp9_is_keyframe(struct bytes frame)
+{
+    unsigned bits = frame.at[0];
+    unsigned at = (bits >> 4 & 3) == 3 ? 2 : 3;
+    return bits >> 6 == 2 && !(bits >> at & 1) && !(bits >> (at - 1) & 1);
+}
+
 static void read_references(struct reader *r, struct payload_tag *tag, bool *bad)
 {
     bool more = true;
