@@ -1,6 +1,9 @@
-// Driving the actors: peers and servers get their datagrams and wake-ups, and what they ask for is
-// carried out.
+// Driving the actors: peers and servers get their datagrams, streams and wake-ups, and what they
+// ask for is carried out.
 #include "scenarios/run_priv.h"
+
+// Bytes of a stream that a server takes at a time: what they set off goes out before the next.
+#define STREAM_PIECE_MAX 4096
 
 static struct run_actor *actor_of(const struct host *host)
 {
@@ -22,6 +25,24 @@ static void peer_send(struct run *run, struct run_peer *peer, const struct datag
     if (drop == NET_NO_SOCKET)
         invariant_break(run, INVARIANT_UNBOUND_SOURCE,
                         "%s sent from an address that it does not have", peer->scenario->name);
+}
+
+// A stream that cannot be opened is refused at once.
+static void peer_stream_open(struct run *run, struct run_peer *peer, const struct peer_output *out)
+{
+    uint32_t stream = host_connect(peer->host, &out->datagram.from, &out->datagram.to);
+    peer->streams[out->stream] = stream;
+    if (!stream)
+        run->ops->stream_event(peer->peer, run_now(run), out->stream, PEER_STREAM_REFUSED,
+                               (struct bytes){0});
+}
+
+static void peer_stream_send(struct run *run, struct run_peer *peer, const struct peer_output *out)
+{
+    uint32_t stream = peer->streams[out->stream];
+    if (!stream || !host_stream_send(peer->host, stream, out->bytes))
+        trace(&run->trace, run_now(run), "%s: %zu bytes dropped: the stream is full or gone",
+              peer->scenario->name, out->bytes.len);
 }
 
 static void peer_output(struct run *run, struct run_peer *peer, const struct peer_output *out)
@@ -51,8 +72,14 @@ static void peer_output(struct run *run, struct run_peer *peer, const struct pee
         traffic_channel_closed(run, peer, out->channel);
         break;
     case PEER_STREAM_OPEN:
+        peer_stream_open(run, peer, out);
+        break;
     case PEER_STREAM_SEND:
+        peer_stream_send(run, peer, out);
+        break;
     case PEER_STREAM_CLOSE:
+        host_stream_close(peer->host, peer->streams[out->stream]);
+        peer->streams[out->stream] = 0;
         break;
     case PEER_CLEAR:
         call_clear(run, peer, &out->datagram);
@@ -73,7 +100,7 @@ void peer_pump(struct run *run, struct run_peer *peer)
     while (run->ops->poll(peer->peer, now, &out)) {
         peer_output(run, peer, &out);
         // A datagram is no news to an expectation: what it changes comes as another output.
-        if (out.kind != PEER_SEND && out.kind != PEER_CLEAR)
+        if (out.kind != PEER_SEND && out.kind != PEER_STREAM_SEND && out.kind != PEER_CLEAR)
             run->changed = true;
     }
     peer->stats_fresh = false;
@@ -97,7 +124,12 @@ void server_pump(struct run *run, struct run_server *server)
             host_unbind(server->host, &out.relay);
             break;
         case TURN_SERVER_STREAM_SEND:
+            if (!host_stream_send(server->host, out.stream, out.datagram.bytes))
+                trace(&run->trace, now, "%s: %zu bytes dropped: the stream is full or gone",
+                      server->scenario->name, out.datagram.bytes.len);
+            break;
         case TURN_SERVER_STREAM_CLOSE:
+            host_stream_close(server->host, out.stream);
             break;
         }
     }
@@ -105,10 +137,68 @@ void server_pump(struct run *run, struct run_server *server)
                   turn_server_deadline(server->server));
 }
 
+static void server_stream(struct run *run, struct run_server *server,
+                          const struct world_event *event)
+{
+    nanotime now = run_now(run);
+    struct bytes rest = event->packet;
+    struct addr client;
+    switch (event->stream_event) {
+    case WORLD_STREAM_OPENED:
+        client = host_stream_remote(server->host, event->stream);
+        if (!turn_server_stream_open(server->server, now, event->stream, &client))
+            host_stream_reset(server->host, event->stream);
+        break;
+    case WORLD_STREAM_BYTES:
+        while (rest.len > 0) {
+            size_t len = rest.len < STREAM_PIECE_MAX ? rest.len : STREAM_PIECE_MAX;
+            turn_server_stream_input(server->server, now, event->stream, bytes_of(rest.at, len));
+            server_pump(run, server);
+            rest = bytes_from(rest, len);
+        }
+        break;
+    case WORLD_STREAM_CLOSED:
+    case WORLD_STREAM_REFUSED:
+        turn_server_stream_closed(server->server, now, event->stream);
+        host_stream_close(server->host, event->stream);
+        break;
+    }
+    server_pump(run, server);
+}
+
+static void peer_stream(struct run *run, struct run_peer *peer, const struct world_event *event)
+{
+    static const enum peer_stream_event events[] = {
+        [WORLD_STREAM_OPENED] = PEER_STREAM_OPENED,
+        [WORLD_STREAM_BYTES] = PEER_STREAM_BYTES,
+        [WORLD_STREAM_CLOSED] = PEER_STREAM_CLOSED,
+        [WORLD_STREAM_REFUSED] = PEER_STREAM_REFUSED,
+    };
+    unsigned stream = 0;
+    while (stream < PEER_STREAMS_MAX && peer->streams[stream] != event->stream)
+        stream++;
+    if (stream == PEER_STREAMS_MAX)
+        return;
+    if (event->stream_event == WORLD_STREAM_CLOSED || event->stream_event == WORLD_STREAM_REFUSED) {
+        host_stream_close(peer->host, event->stream);
+        peer->streams[stream] = 0;
+    }
+    run->ops->stream_event(peer->peer, run_now(run), stream, events[event->stream_event],
+                           event->packet);
+    peer_pump(run, peer);
+}
+
 void actor_input(struct run *run, const struct world_event *event)
 {
     const struct run_actor *actor = actor_of(event->host);
     nanotime now = run_now(run);
+    if (event->kind == WORLD_STREAM) {
+        if (actor->is_server)
+            server_stream(run, &run->servers[actor->index], event);
+        else
+            peer_stream(run, &run->peers[actor->index], event);
+        return;
+    }
     if (actor->is_server) {
         struct run_server *server = &run->servers[actor->index];
         turn_server_input(server->server, now, &event->datagram);

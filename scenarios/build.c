@@ -99,6 +99,7 @@ static void build_server(struct run *run, unsigned index)
         .allocations_per_user_max = scenario->quota,
         .permissions_max = 1024,
         .channels_max = 1024,
+        .streams_max = WORLD_STREAMS_MAX + 1, // numbered as in the world
         .allow_loopback_peers = scenario->allow_loopback_peers,
         .rng = rng_seed(run->seed, stream),
         .trace = trace_of(run->trace.log, scenario->name),
@@ -106,7 +107,9 @@ static void build_server(struct run *run, unsigned index)
     if (scenario->redirect >= 0)
         config.alternate = run->scenario->servers[scenario->redirect].addr;
     server->server = turn_server_new(&config);
-    bool bound = host_bind(server->host, &scenario->addr);
+    bool udp = scenario->transports & 1u << PEER_UDP, tcp = scenario->transports & 1u << PEER_TCP;
+    bool bound = (!udp || host_bind(server->host, &scenario->addr)) &&
+                 (!tcp || host_listen(server->host, &scenario->addr));
     assert(bound);
     if (!addr_is_none(&scenario->other)) {
         // RFC 5780 6: two addresses, two ports, all four combinations answer.
@@ -146,7 +149,8 @@ static void build_peer(struct run *run, unsigned index)
         config.servers[i] = (struct peer_server){.kind = server->kind,
                                                  .addr = server->addr,
                                                  .username = server->user,
-                                                 .password = server->password};
+                                                 .password = server->password,
+                                                 .transport = scenario->transports[i]};
     }
     if (!scenario->identity_given)
         config.identity = index;

@@ -1,16 +1,22 @@
-// How many packets of a protocol a capture holds, by the same reading that Wireshark gives them.
+// How many UDP packets of a protocol a capture holds, by the same reading that Wireshark gives
+// them.
 #include "scenarios/run_priv.h"
 
 #include "stack/stun/stun.h"
 
 #define IPV4_MIN 20
 #define IPV6_LEN 40
+#define IPV4_PROTOCOL 9
+#define IPV6_NEXT_HEADER 6
 #define UDP_LEN 8
+#define PROTOCOL_UDP 17
 
 static struct bytes udp_payload(struct bytes packet)
 {
-    size_t header = packet.len && packet.at[0] >> 4 == 6 ? IPV6_LEN : IPV4_MIN;
-    return bytes_from(packet, header + UDP_LEN);
+    bool v6 = packet.len > 0 && packet.at[0] >> 4 == 6;
+    if (packet.len < IPV4_MIN || packet.at[v6 ? IPV6_NEXT_HEADER : IPV4_PROTOCOL] != PROTOCOL_UDP)
+        return (struct bytes){0};
+    return bytes_from(packet, (v6 ? IPV6_LEN : IPV4_MIN) + UDP_LEN);
 }
 
 // RFC 7983 7: the first byte tells the protocols apart.

@@ -72,6 +72,8 @@ static void servers(struct text *to, const struct scenario *s)
                     addr_print(&server->addr, addr));
         if (!addr_is_none(&server->other))
             text_printf(to, ", other address %s", addr_print(&server->other, addr));
+        if (server->transports & 1u << PEER_TCP)
+            text_put(to, server->transports & 1u << PEER_UDP ? ", by UDP and TCP" : ", by TCP");
         if (server->redirect >= 0)
             text_printf(to, ", sends clients to %s", s->servers[server->redirect].name);
         if (server->kind == PEER_TURN)
@@ -93,7 +95,9 @@ static void peers(struct text *to, const struct scenario *s)
             text_printf(to, "%s %s on %s", k ? "," : "", ip_print(&peer->ips[k], ip),
                         place_name(s, peer->lans[k]));
         for (unsigned k = 0; k < peer->servers_count; k++)
-            text_printf(to, "%s%s", k ? ", " : "; ICE servers ", s->servers[peer->servers[k]].name);
+            text_printf(to, "%s%s%s", k ? ", " : "; ICE servers ",
+                        s->servers[peer->servers[k]].name,
+                        peer->transports[k] == PEER_TCP ? " by TCP" : "");
         const struct peer_config *c = &peer->config;
         text_printf(to, "%s%s%s", c->relay_only ? "; relay only" : "",
                     c->ice_lite ? "; ICE lite" : "",

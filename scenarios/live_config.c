@@ -139,6 +139,8 @@ static bool read_server(const json_t *from, struct peer_server *to)
     *to = (struct peer_server){.kind = url[0] == 't' ? PEER_TURN : PEER_STUN,
                                .username = live_json_text(from, "username"),
                                .password = live_json_text(from, "credential")};
+    const char *query = strchr(url, '?');
+    to->transport = query && strcmp(query, "?transport=tcp") == 0 ? PEER_TCP : PEER_UDP;
     struct bytes addr = bytes_of(url + 5, strcspn(url + 5, "?"));
     return addr_parse(addr, &to->addr) && (to->kind == PEER_STUN || (to->username && to->password));
 }

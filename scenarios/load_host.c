@@ -4,10 +4,11 @@
 
 static const char *const server_kinds[] = {"stun", "turn", NULL};
 static const char *const server_programs[] = {"simrtc", "coturn", NULL};
+static const char *const transports[] = {"udp", "tcp", NULL}; // enum peer_transport
 
 struct server_nodes {
     struct scenario_server server;
-    const struct yaml_node *at, *kind, *relay_ports, *redirect, *address;
+    const struct yaml_node *at, *kind, *relay_ports, *redirect, *address, *transports;
     unsigned program;
     uint16_t port;
     bool other;
@@ -30,6 +31,7 @@ static const struct field server_fields[] = {
     {"redirect", FIELD_NODE, AT(redirect), 0, 0, NULL},
     {"other-address", FIELD_BOOL, AT(other), 0, 0, NULL},
     {"program", FIELD_WORD, AT(program), 0, 0, server_programs},
+    {"transports", FIELD_NODE, AT(transports), 0, 0, NULL},
     {"allow-loopback-peers", FIELD_BOOL, AT(server.allow_loopback_peers), 0, 0, NULL},
     {0},
 };
@@ -50,6 +52,30 @@ static bool kind_of_name(struct load *load, const struct yaml_node *name,
     return true;
 }
 
+static bool transport_load(struct load *load, const struct yaml_node *node,
+                           enum peer_transport *transport)
+{
+    static const struct field field = {"transport", FIELD_WORD, 0, 0, 0, transports};
+    return load_value(load, node, &field, transport);
+}
+
+static bool transports_load(struct load *load, const struct yaml_node *node,
+                            struct scenario_server *server)
+{
+    if (!load_is_list(load, node, "a list of transports", 2))
+        return false;
+    server->transports = 0;
+    for (unsigned i = 0; i < node->count; i++) {
+        enum peer_transport transport;
+        if (!transport_load(load, node->items[i], &transport))
+            return false;
+        if (transport == PEER_TCP && server->kind != PEER_TURN)
+            return load_expected(load, node->items[i], "udp of a STUN server");
+        server->transports |= 1u << transport;
+    }
+    return server->transports != 0 || load_expected(load, node, "udp, tcp or both");
+}
+
 static bool server_load(struct load *load, unsigned index)
 {
     const struct yaml_pair *pair = &load->servers_node->pairs[index];
@@ -65,12 +91,15 @@ static bool server_load(struct load *load, unsigned index)
                                             .allocations_max = 1000,
                                             .relay_port_min = 49152,
                                             .relay_port_max = 65535,
-                                            .redirect = -1},
+                                            .redirect = -1,
+                                            .transports = 1u << PEER_UDP},
                                  .port = 3478};
     struct scenario_server *server = &nodes.server;
     if (!load_fields(load, pair->value, "a server", server_fields, &nodes, NULL))
         return false;
     if (!yaml_get(pair->value, "kind") && !kind_of_name(load, pair->key, &server->kind))
+        return false;
+    if (nodes.transports && !transports_load(load, nodes.transports, server))
         return false;
     if (!nodes.at)
         return err_at(load->err, pair->key->mark, "expected 'at' of server '%s', got none",
@@ -167,17 +196,53 @@ static bool interfaces_load(struct load *load, const struct yaml_node *node,
     return true;
 }
 
+// Both ways to a server are two servers, as two URLs are to a browser.
+static bool ice_server_add(struct load *load, const struct yaml_node *node, unsigned server,
+                           unsigned wanted, struct scenario_peer *peer)
+{
+    for (unsigned transport = PEER_UDP; transport <= PEER_TCP; transport++) {
+        if (!(wanted & 1u << transport))
+            continue;
+        if (peer->servers_count == PEER_SERVERS_MAX)
+            return err_at(load->err, node->mark,
+                          "expected at most %u servers, each transport counted, got more",
+                          PEER_SERVERS_MAX);
+        peer->transports[peer->servers_count] = (enum peer_transport)transport;
+        peer->servers[peer->servers_count++] = server;
+    }
+    return true;
+}
+
+// `turn`, by all that it speaks, or `{turn: tcp}`.
+static bool ice_server_load(struct load *load, const struct yaml_node *node,
+                            struct scenario_peer *peer)
+{
+    unsigned server;
+    bool one = node->kind == YAML_MAPPING && node->count == 1;
+    const struct yaml_node *name = one ? node->pairs[0].key : node;
+    if (!load_name(load, name, NAMED_SERVER, "the name of a server", &server))
+        return false;
+    unsigned spoken = load->servers[server].transports;
+    if (!one)
+        return ice_server_add(load, node, server, spoken, peer);
+    enum peer_transport transport;
+    const struct yaml_node *value = node->pairs[0].value;
+    if (!transport_load(load, value, &transport))
+        return false;
+    if (!(spoken & 1u << transport))
+        return load_expected(load, value, "a transport of that server");
+    return ice_server_add(load, node, server, 1u << transport, peer);
+}
+
 static bool ice_servers_load(struct load *load, const struct yaml_node *node,
                              struct scenario_peer *peer)
 {
     if (!load_is_list(load, node, "a list of servers", PEER_SERVERS_MAX))
         return false;
     for (unsigned i = 0; i < node->count; i++) {
-        if (!load_name(load, node->items[i], NAMED_SERVER, "the name of a server",
-                       &peer->servers[i]))
+        if (!ice_server_load(load, node->items[i], peer))
             return false;
     }
-    peer->servers_count = node->count;
     return true;
 }
 
@@ -185,6 +250,7 @@ struct kind_nodes {
     enum scenario_peer_kind kind;
     const struct yaml_node *run;
     const char *install;
+    bool media;
 };
 #define AT(member) offsetof(struct kind_nodes, member)
 static const char *const peer_kinds[] = {"simrtc", "adapter", NULL};
@@ -192,6 +258,7 @@ static const struct field kind_fields[] = {
     {"kind", FIELD_WORD, AT(kind), 0, 0, peer_kinds},
     {"run", FIELD_NODE, AT(run), 0, 0, NULL},
     {"install", FIELD_TEXT, AT(install), 0, 500, NULL},
+    {"media", FIELD_BOOL, AT(media), 0, 0, NULL},
     {0},
 };
 #undef AT
@@ -227,6 +294,7 @@ static bool kind_load(struct load *load, const struct yaml_node *node, struct sc
         return false;
     peer->kind = nodes.kind;
     peer->install = nodes.install;
+    peer->media = nodes.media;
     if ((nodes.kind == SCENARIO_ADAPTER) != (nodes.run != NULL))
         return err_at(load->err, node->mark,
                       "expected 'kind: adapter' and 'run' together, got one of them");

@@ -101,15 +101,32 @@ static const struct scenario_server *server_follow(const struct scenario *scenar
     return NULL; // they send in circles
 }
 
+// RFC 8656 2.1: by TCP, from a port of its own. The relay is as one by UDP; what the server sees of
+// the connection is no candidate.
+static bool ask_by_tcp(struct net *net, const struct base *base,
+                       const struct scenario_server *server)
+{
+    struct base connection = *base;
+    struct place mapped;
+    connection.at.port = net_port(net);
+    net->tcp = true;
+    bool answered = ask_server(net, &connection, server, &mapped);
+    net->tcp = false;
+    return answered;
+}
+
 // RFC 8445 5.1.1.2
 static void gather_from(struct oracle *o, struct agent *agent, unsigned socket,
-                        const struct scenario_server *server)
+                        const struct scenario_server *server, enum peer_transport transport)
 {
     const struct base base = agent->bases[socket];
     struct place mapped;
-    if (!server || !ask_server(&o->net, &base, server, &mapped))
+    if (!server || !(server->transports & 1u << transport))
         return;
-    if (base.used)
+    if (transport == PEER_TCP ? !ask_by_tcp(&o->net, &base, server)
+                              : !ask_server(&o->net, &base, server, &mapped))
+        return;
+    if (base.used && transport == PEER_UDP)
         candidate_add(agent, &mapped, ICE_SRFLX);
     if (server->kind != PEER_TURN)
         return;
@@ -137,7 +154,8 @@ static void gather(struct oracle *o, struct agent *agent)
     unsigned sockets = agent->bases_count;
     for (unsigned i = 0; i < sockets; i++) {
         for (unsigned k = 0; k < peer->servers_count; k++)
-            gather_from(o, agent, i, server_follow(o->net.scenario, peer->servers[k]));
+            gather_from(o, agent, i, server_follow(o->net.scenario, peer->servers[k]),
+                        peer->transports[k]);
     }
 }
 

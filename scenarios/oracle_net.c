@@ -2,6 +2,7 @@
 
 #define HOPS_MAX 40
 #define PORT_SYMBOLS 65536u
+#define PROTOCOL_TCP 6
 #define PROTOCOL_UDP 17
 
 bool place_equal(const struct place *a, const struct place *b)
@@ -132,11 +133,11 @@ static bool is_external(const struct nat_config *nat, const struct ip *ip)
 // --------------------------------------------------------------------------------------- firewall
 
 static bool rule_fits(const struct firewall_rule *rule, enum firewall_direction direction,
-                      const struct place *remote)
+                      const struct place *remote, uint8_t protocol)
 {
     if (rule->direction != FIREWALL_BOTH && rule->direction != direction)
         return false;
-    if (rule->protocol != 0 && rule->protocol != PROTOCOL_UDP)
+    if (rule->protocol != 0 && rule->protocol != protocol)
         return false;
     if (rule->remote.ip.family != IP_NONE && !ip_prefix_has(&rule->remote, &remote->ip))
         return false;
@@ -163,7 +164,8 @@ static bool firewall_passes(struct net *net, int lan, enum firewall_direction di
     }
     bool allow = direction == FIREWALL_OUT ? firewall->allow_out : firewall->allow_in;
     for (unsigned i = 0; i < firewall->rules_count; i++) {
-        if (rule_fits(&firewall->rules[i], direction, outside)) {
+        uint8_t protocol = net->tcp ? PROTOCOL_TCP : PROTOCOL_UDP;
+        if (rule_fits(&firewall->rules[i], direction, outside, protocol)) {
             allow = firewall->rules[i].action == FIREWALL_ALLOW;
             break;
         }

@@ -52,6 +52,7 @@ struct net {
     struct net_flow flows[NET_FLOWS_MAX];
     unsigned flows_count;
     uint32_t port_next;
+    bool tcp;     // what is sent now is of TCP
     bool changed; // something new was left behind
 };
 

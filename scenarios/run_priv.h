@@ -42,7 +42,8 @@ struct run_peer {
     nanotime closed_at;
     bool stats_fresh;
     struct peer_stats stats;
-    nanotime signal_last; // delivery of the latest message of ours, for order
+    uint32_t streams[PEER_STREAMS_MAX]; // numbers in the world, by the peer's; 0: none
+    nanotime signal_last;               // delivery of the latest message of ours, for order
     struct rng signal_rng;
 
     struct channel_track *channels; // by label

@@ -33,15 +33,17 @@
 //     turn: {at: wan, kind: turn, port: 3478, user: u, password: p, realm: r, lifetime: 600s,
 //            lifetime-max: 3600s, nonce-lifetime: 3600s, quota: 10, allocations-max: 1000,
 //            relay-ports: 49152-65535, redirect: other-server, other-address: true,
-//            allow-loopback-peers, program: coturn (live), address: 203.0.113.7}   # address:
-//            default one of its own
+//            allow-loopback-peers, transports: [udp, tcp], program: coturn (live), address:
+//            203.0.113.7}   # address: default one of its own
 //   peers:
-//     alice: {at: home, ice-servers: [stun, turn], relay-only, ice-lite, role (controlling
+//     alice: {at: home, ice-servers: [stun, turn, {turn: tcp}], relay-only, ice-lite, role
+//     (controlling
 //             controlled), tiebreaker, dtls (auto active passive), wrong-fingerprint, mtu,
 //             sctp-port, max-message-size, ta, consent-interval, consent-timeout, nomination-wait,
-//             clock-skew: -50ppm (of its media), patience, gather-timeout, turn-lifetime, turn-channels, identity,
-//             peer: simrtc, or {kind: adapter, run: [node, peer.mjs], install: text}} (live) # at:
-//             a LAN or wan, or a list of them: an interface each
+//             clock-skew: -50ppm (of its media), patience, gather-timeout, turn-lifetime,
+//             turn-channels, identity, peer: simrtc, or {kind: adapter, run: [node, peer.mjs],
+//             install: text, media: true (it offers audio and video besides)}} (live) # at: a LAN
+//             or wan, or a list of them: an interface each
 //   session:                        # or sessions: a list of these
 //     offerer: alice                # answerer: the other peer, required when there are more than
 //     two at: 0s                        # when the offer is made trickle: true ice-only: false
@@ -71,7 +73,8 @@
 //     - {at: 8s, bitrate: {peer: alice, track: video, to: 500kbps}}  # receive-max: what it takes
 //     - {at: 9s, close: alice}
 //   expect: [text, ...]             # see expect.h; checked on loading
-//   stacks: ../adapters/stacks.yml  # who may play the first two peers: `simrtc live --matrix peers`
+//   stacks: ../adapters/stacks.yml  # who may play the first two peers: `simrtc live --matrix
+//   peers`
 //     puts every pair of them there. Else it means nothing
 //   matrix:
 //     home.nat: [full-cone, symmetric]     # short for network.lans.home.gateway.nat; any path of
@@ -133,7 +136,8 @@ struct scenario_server {
     uint32_t lifetime_s, lifetime_max_s, nonce_lifetime_s;
     unsigned quota, allocations_max;
     uint16_t relay_port_min, relay_port_max;
-    int redirect; // index of the server that clients are sent to (300); -1: none
+    int redirect;        // index of the server that clients are sent to (300); -1: none
+    unsigned transports; // a bit for each enum peer_transport
     bool allow_loopback_peers;
     bool coturn; // live: this program; in virtual time ours plays its part
 };
@@ -148,7 +152,8 @@ struct scenario_peer {
     int lans[SCENARIO_INTERFACES_MAX];
     struct ip ips[SCENARIO_INTERFACES_MAX];
     unsigned interfaces;
-    unsigned servers[PEER_SERVERS_MAX]; // indices
+    unsigned servers[PEER_SERVERS_MAX]; // indices: again for each transport, UDP first
+    enum peer_transport transports[PEER_SERVERS_MAX];
     unsigned servers_count;
     // Everything about the peer itself. Addresses, names, streams and traces are filled in by the
     // run.
@@ -157,6 +162,7 @@ struct scenario_peer {
     enum scenario_peer_kind kind;
     const char *const *run; // SCENARIO_ADAPTER: the command, NULL-ended
     const char *install;    // how to get it, where it is missing; NULL: not said
+    bool media;             // it offers audio and video besides data, whatever the session has
 };
 
 struct scenario_channel {
@@ -172,8 +178,8 @@ enum scenario_signal { SIGNAL_OFFER, SIGNAL_ANSWER, SIGNAL_CANDIDATES, SIGNAL_EN
 // Audio or video of a session: a section of its description, seen from both sides.
 struct scenario_track {
     const char *label;
-    bool from[2];     // the offerer sends, the answerer sends
-    const char *clip; // a file below the scenario's folder, or NULL: synthetic
+    bool from[2];                     // the offerer sends, the answerer sends
+    const char *clip;                 // a file below the scenario's folder, or NULL: synthetic
     struct media_track_config config; // `send`, `receive` and `clip` are filled in by the run
 };
 
@@ -260,7 +266,7 @@ enum scenario_outcome { OUTCOME_COMPUTED, OUTCOME_DIRECT, OUTCOME_RELAY, OUTCOME
 struct scenario {
     const char *file;
     const char *name, *about;
-    const char *cell; // "" without a matrix
+    const char *cell;    // "" without a matrix
     const char *pair[2]; // of a matrix of peers: the stacks of the first two; else NULL
     const struct scenario_limit *limits; // of these stacks in this cell
     unsigned limits_count;
@@ -305,7 +311,7 @@ struct scenario_set {
     const struct scenario **scenarios;
     unsigned count, max;
     const struct scenario_pairs *pairs; // the caller's, before loading; NULL: files as they are
-    struct names *ids; // the set's own, like the next
+    struct names *ids;                  // the set's own, like the next
     struct text id_numbers;
 };
 
