@@ -48,6 +48,21 @@ unsigned capture_new(struct world *world, const char *name)
     return world->captures_count++;
 }
 
+unsigned world_capture_new(struct world *world, const char *name)
+{
+    return capture_new(world, name);
+}
+
+void world_capture_record(struct world *world, unsigned capture, const struct datagram *datagram)
+{
+    if (!world->config.capture)
+        return;
+    struct packet *packet =
+        packet_new(&world->packets, &datagram->from, &datagram->to, datagram->bytes);
+    capture_packet(world, capture, packet);
+    packet_free(&world->packets, packet);
+}
+
 unsigned world_captures(const struct world *world)
 {
     return world->captures_count;
