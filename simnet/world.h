@@ -233,12 +233,12 @@ int world_capture_find(const struct world *world, const char *name); // -1: none
 unsigned world_capture_count(const struct world *world, unsigned capture);
 struct capture_packet world_capture_packet(const struct world *world, unsigned capture,
                                            unsigned number); // from 1, as Wireshark counts
-// Write a pcap file (nanoseconds, LINKTYPE_RAW) through libpcap to an open file; the caller made it
-// and renames it. False with the reason.
 // A vantage point of the owner's own, for what was never on a wire: media before it is encrypted.
 // Only with `capture` of the config.
 unsigned world_capture_new(struct world *world, const char *name);
 void world_capture_record(struct world *world, unsigned capture, const struct datagram *datagram);
+// Write a pcap file (nanoseconds, LINKTYPE_RAW) through libpcap to an open file; the caller made it
+// and renames it. False with the reason.
 bool world_capture_write(const struct world *world, unsigned capture, int fd, struct err *err);
 
 #endif
