@@ -56,7 +56,7 @@ static struct ending speak(struct bytes lines, unsigned cuts)
     const struct channel_config chat = {.label = bytes_text("chat"), .id = CHANNEL_ID_AUTO};
     struct rng rng = rng_seed(cuts, "cuts");
     void *peer = peer_adapter.create(&config);
-    live_adapter_init(peer, false);
+    live_adapter_init(peer, false, false);
     live_adapter_start(peer, 1);
     peer_adapter.channel_open(peer, 0, &chat);
     while (lines.len > 0) {

@@ -50,8 +50,9 @@ struct adapter {
     struct peer_stats stats;
     char error[256];
     char mid[33];
-    bool own;      // this stack
-    bool detailed; // it told all that this stack counts
+    unsigned section; // the number of the one with that mid
+    bool own;         // this stack
+    bool detailed;    // it told all that this stack counts
     bool told_connection, told_stack;
     unsigned cannot;          // bits of enum cannot
     struct channel *channels; // ours have even numbers, the other side's odd ones
@@ -274,9 +275,14 @@ static bool on_stats(struct adapter *a, nanotime now, const json_t *event)
     return true;
 }
 
+// Candidates are of the section of the data channels.
 static void learn_mid(struct adapter *a, const char *sdp)
 {
-    const char *at = strstr(sdp, "a=mid:");
+    const char *section = strstr(sdp, "\nm=application");
+    a->section = 0;
+    for (const char *m = sdp; section && (m = strstr(m, "\nm=")) != section; m++)
+        a->section++;
+    const char *at = strstr(section ? section : sdp, "a=mid:");
     size_t len = at ? strcspn(at + 6, "\r\n") : 0;
     if (len > 0 && len < sizeof a->mid)
         snprintf(a->mid, sizeof a->mid, "%.*s", (int)len, at + 6);
@@ -301,6 +307,9 @@ static bool on_candidate(struct adapter *a, nanotime now, const json_t *event)
         live_adapter_fail(a, now, false, "its 'candidate' has no candidate");
         return false;
     }
+    const char *mid = live_json_text(event, "sdpMid");
+    if (mid && text[0] && strcmp(mid, a->mid) != 0)
+        return true; // of audio or video, which has a transport of its own until it is refused
     struct bytes candidate = bytes_text(text);
     if (bytes_starts(candidate, "a="))
         candidate = bytes_from(candidate, 2);
@@ -550,11 +559,12 @@ bool live_adapter_cannot_restart(const void *peer)
     return a->cannot & CANNOT_RESTART;
 }
 
-void live_adapter_init(void *peer, bool own)
+void live_adapter_init(void *peer, bool own, bool media)
 {
     struct adapter *a = peer;
     json_t *init = command("init");
     live_config_encode(init, &a->config, own);
+    json_object_set_new(init, "media", json_boolean(media));
     a->own = own;
     tell(a, init);
     if (a->config.ice_only && !own)
@@ -657,7 +667,7 @@ static bool adapter_add_candidate(void *peer, nanotime now, struct bytes candida
     json_t *add = command("candidate");
     json_object_set_new(add, "candidate", text_json(candidate));
     json_object_set_new(add, "sdpMid", json_string(a->mid));
-    json_object_set_new(add, "sdpMLineIndex", json_integer(0));
+    json_object_set_new(add, "sdpMLineIndex", json_integer(a->section));
     if (!a->detailed && candidate.len)
         a->stats.remote_candidates++;
     tell(a, add);

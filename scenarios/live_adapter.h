@@ -16,7 +16,8 @@
 extern const struct peer_ops peer_adapter;
 
 // The protocol's first line, with all that the peer's config says. `own`: it is this stack.
-void live_adapter_init(void *peer, bool own);
+// `media`: it shall offer audio and video besides data.
+void live_adapter_init(void *peer, bool own, bool media);
 // The clock runs. This stack's own process reads the same one: `epoch` is clock_real() at time 0.
 void live_adapter_start(void *peer, nanotime epoch);
 // From the process. False: the adapter has failed.

@@ -16,7 +16,7 @@ static void *adapter_new(void)
 {
     static const struct peer_config config = {.name = "bob", .trickle = true};
     void *peer = ops->create(&config);
-    live_adapter_init(peer, false);
+    live_adapter_init(peer, false, false);
     live_adapter_start(peer, 1);
     return peer;
 }
@@ -53,7 +53,7 @@ static void test_live_adapter_tells_its_config(void **state)
     (void)state;
     struct peer_config config = {.name = "bob", .trickle = true};
     void *peer = ops->create(&config);
-    live_adapter_init(peer, false);
+    live_adapter_init(peer, false, false);
     const char *told = live_adapter_outgoing(peer)->at;
     assert_non_null(strstr(told, "{\"do\":\"init\",\"name\":\"bob\""));
     assert_null(strstr(told, "simrtc")); // that is for this stack alone

@@ -96,7 +96,7 @@ static bool peer_start(struct run *run, struct program *p)
     if (!program_start(run, p, adapter ? scenario->run : own, adapter ? folder_of(run) : NULL,
                        scenario->install ? scenario->install : "the package that has it"))
         return false;
-    live_adapter_init(p->peer->peer, !adapter);
+    live_adapter_init(p->peer->peer, !adapter, scenario->media);
     return true;
 }
 

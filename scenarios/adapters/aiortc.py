@@ -75,7 +75,8 @@ class Peer:
         await self.pc.setLocalDescription(description)  # gathers
         say("sdp", type=self.pc.localDescription.type, sdp=self.pc.localDescription.sdp)
 
-    async def init(self, iceServers, iceTransportPolicy, **_):
+    async def init(self, iceServers, iceTransportPolicy, media=False, **_):
+        self.media = media
         if iceTransportPolicy != "all":
             say("error", text=f"aiortc has no policy '{iceTransportPolicy}'", fatal=True)
             os._exit(1)
@@ -93,6 +94,10 @@ class Peer:
     async def offer(self, restart=False, **_):
         if restart:
             raise NotImplementedError("aiortc cannot restart ICE")
+        if self.media:
+            self.pc.addTransceiver("audio")
+            self.pc.addTransceiver("video")
+        self.media = False
         await self.describe(await self.pc.createOffer())
 
     async def answer(self, type, sdp, **_):

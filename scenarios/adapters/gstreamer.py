@@ -135,8 +135,9 @@ class Peer:
             for candidate in held if self.trickle else []:
                 say("candidate", candidate=candidate)
 
-    def init(self, iceServers, iceTransportPolicy, trickle, **_):
+    def init(self, iceServers, iceTransportPolicy, trickle, media=False, **_):
         self.trickle = trickle
+        self.media = media
         self.pipeline = Gst.Pipeline.new("peer")
         self.bin = Gst.ElementFactory.make("webrtcbin", "webrtc")
         self.bin.set_property("bundle-policy", GstWebRTC.WebRTCBundlePolicy.MAX_BUNDLE)
@@ -170,6 +171,11 @@ class Peer:
     def offer(self, restart=False, **_):
         if restart:
             raise NotImplementedError("webrtcbin cannot restart ICE")
+        if self.media:
+            for kind, payload, name, clock in ("audio", 97, "OPUS", 48000), ("video", 96, "VP8", 90000):
+                caps = f"application/x-rtp,media={kind},encoding-name={name},payload={payload},clock-rate={clock}"
+                self.bin.emit("add-transceiver", GstWebRTC.WebRTCRTPTransceiverDirection.RECVONLY, Gst.Caps.from_string(caps))
+        self.media = False
         self.describe("offer")
 
     def answer(self, type, sdp, **_):

@@ -31,7 +31,7 @@ type command struct {
 	Do                                               string
 	ICEServers                                       []struct{ URLs, Username, Credential string }
 	ICETransportPolicy, Type, SDP, Candidate, SDPMid string
-	Trickle, Restart, Negotiated                     bool
+	Trickle, Restart, Negotiated, Media              bool
 	Channel                                          *int
 	Label, Protocol                                  string
 	Ordered                                          *bool
@@ -47,6 +47,7 @@ type channel struct {
 var (
 	pc       *webrtc.PeerConnection
 	trickle  bool
+	media    bool // to be offered
 	lines    *os.File
 	mutex    sync.Mutex // of all below, and of the lines' order
 	channels = map[int]*channel{}
@@ -124,7 +125,7 @@ func start(c command) error {
 		config.ICEServers = append(config.ICEServers, webrtc.ICEServer{URLs: []string{s.URLs}, Username: s.Username, Credential: s.Credential})
 	}
 	var err error
-	trickle = c.Trickle
+	trickle, media = c.Trickle, c.Media
 	if pc, err = webrtc.NewPeerConnection(config); err != nil {
 		return err
 	}
@@ -270,6 +271,15 @@ func carryOut(line []byte) error {
 	case "open":
 		return open(c)
 	case "offer":
+		for _, kind := range []webrtc.RTPCodecType{webrtc.RTPCodecTypeAudio, webrtc.RTPCodecTypeVideo} {
+			if !media {
+				break
+			}
+			if _, err := pc.AddTransceiverFromKind(kind); err != nil {
+				return err
+			}
+		}
+		media = false
 		return describe(pc.CreateOffer(&webrtc.OfferOptions{ICERestart: c.Restart}))
 	case "answer":
 		return answer(c)

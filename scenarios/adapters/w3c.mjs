@@ -13,7 +13,7 @@ export function w3c_commands(RTCPeerConnection, about, say, heard) {
     const BUFFER_MAX = 1 << 20, GATHER_MS = 5000, BUFFER_LOOK_MS = 5;
     const channels = new Map(); // number to {dc, before: the sends under way}
     const told = {};
-    let pc, trickle, incoming = 0, gathering = false, held = null; // held: candidates of a description that was not told yet
+    let pc, trickle, media = false, incoming = 0, gathering = false, held = null; // held: candidates of a description that was not told yet
 
     const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
     const loopback = /^(a=)?candidate:\S+ \d \S+ \d+ (127\.|::1 )/;
@@ -27,14 +27,14 @@ export function w3c_commands(RTCPeerConnection, about, say, heard) {
     }
 
     function candidate(event) {
-        const { candidate } = event.candidate ?? {};
+        const { candidate, sdpMid } = event.candidate ?? {};
         if (!trickle || !gathering || candidate === '' || loopback.test(candidate))
             return;
         gathering = candidate !== undefined; // the last one has no candidate; some stacks tell it twice
         if (held)
-            held.push(candidate ?? '');
+            held.push({ candidate: candidate ?? '', sdpMid });
         else
-            say('candidate', { candidate: candidate ?? '' });
+            say('candidate', { candidate: candidate ?? '', sdpMid });
     }
 
     function watch(dc, channel, label) {
@@ -86,7 +86,7 @@ export function w3c_commands(RTCPeerConnection, about, say, heard) {
             await gathered();
         const sdp = (trickle ? description : pc.localDescription).sdp;
         say('sdp', { type: description.type, sdp: sdp.split('\r\n').filter((line) => !loopback.test(line)).join('\r\n') });
-        held.forEach((candidate) => say('candidate', { candidate }));
+        held.forEach((keys) => say('candidate', keys));
         held = null;
     }
 
@@ -105,7 +105,8 @@ export function w3c_commands(RTCPeerConnection, about, say, heard) {
     }
 
     return {
-        init({ iceServers, iceTransportPolicy, trickle: wanted }) {
+        init({ iceServers, iceTransportPolicy, trickle: wanted, media: offers_media }) {
+            media = offers_media;
             trickle = wanted;
             pc = new RTCPeerConnection({ iceServers, iceTransportPolicy, ...about.config });
             pc.oniceconnectionstatechange = pc.onconnectionstatechange = pc.onicegatheringstatechange = pc.onsignalingstatechange = state;
@@ -119,6 +120,9 @@ export function w3c_commands(RTCPeerConnection, about, say, heard) {
             watch(pc.createDataChannel(label, Object.fromEntries(given)), channel);
         },
         async offer({ restart }) {
+            if (media)
+                ['audio', 'video'].forEach((kind) => pc.addTransceiver(kind));
+            media = false;
             await describe(await pc.createOffer({ iceRestart: restart }));
         },
         async answer({ type, sdp }) {

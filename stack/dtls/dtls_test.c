@@ -184,6 +184,30 @@ static void test_dtls_handshake_is_four_datagrams(void **state)
     duo_free(duo);
 }
 
+// RFC 5764 4.1.1: extension 14 of the ClientHello, with both profiles and no MKI; the server picks
+// one, or pion and GStreamer would refuse it.
+static void test_dtls_offers_and_takes_srtp_profiles(void **state)
+{
+    (void)state;
+    static const uint8_t offered[] = {0, 14, 0, 7, 0, 4, 0, 7, 0, 1, 0};
+    static const uint8_t taken[] = {0, 14, 0, 5, 0, 2, 0, 7, 0};
+    const struct bytes wanted[] = {bytes_of(offered, sizeof offered),
+                                   bytes_of(taken, sizeof taken)};
+    struct duo *duo = duo_new();
+    start(duo);
+    for (int i = 0; i < 2; i++) { // the ClientHello, then what begins with the ServerHello
+        drain(duo);
+        assert_true(duo->flying > 0);
+        const struct packet *hello = &duo->flight[0];
+        bool found = false;
+        for (size_t at = 0; at + wanted[i].len <= hello->len; at++)
+            found |= memcmp(hello->bytes + at, wanted[i].at, wanted[i].len) == 0;
+        assert_true(found);
+        run(duo, i == 0 ? DELAY : 0);
+    }
+    duo_free(duo);
+}
+
 static void test_dtls_data_both_ways(void **state)
 {
     (void)state;
@@ -562,6 +586,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_dtls_handshake_is_four_datagrams),
+        cmocka_unit_test(test_dtls_offers_and_takes_srtp_profiles),
         cmocka_unit_test(test_dtls_data_both_ways),
         cmocka_unit_test(test_dtls_each_lost_flight_is_recovered),
         cmocka_unit_test(test_dtls_retransmission_schedule),

@@ -414,21 +414,26 @@ static void inherit_bundle(struct sdp *sdp)
         bool grouped = false;
         for (unsigned k = 1; k < sdp->bundle_count && !grouped; k++)
             grouped = media->mid.len > 0 && bytes_equal(media->mid, sdp->bundle[k]);
-        if (!grouped || media->ufrag.len > 0)
+        if (!grouped || (media->ufrag.len > 0 && !bytes_equal(media->ufrag, tagged->ufrag)))
+            continue;
+        // pion repeats the credentials, but not the candidates.
+        if (media->candidates_count == 0) {
+            media->candidates_count = tagged->candidates_count;
+            media->candidates_ignored = tagged->candidates_ignored;
+            media->end_of_candidates |= tagged->end_of_candidates;
+            memcpy(media->candidates, tagged->candidates,
+                   tagged->candidates_count * sizeof tagged->candidates[0]);
+        }
+        if (media->ufrag.len > 0)
             continue;
         media->ufrag = tagged->ufrag;
         media->pwd = tagged->pwd;
         media->setup = tagged->setup;
         media->tls_id = tagged->tls_id;
         media->trickle = tagged->trickle;
-        media->end_of_candidates = tagged->end_of_candidates;
         media->fingerprints_count = tagged->fingerprints_count;
         memcpy(media->fingerprints, tagged->fingerprints,
                tagged->fingerprints_count * sizeof tagged->fingerprints[0]);
-        media->candidates_count = tagged->candidates_count;
-        media->candidates_ignored = tagged->candidates_ignored;
-        memcpy(media->candidates, tagged->candidates,
-               tagged->candidates_count * sizeof tagged->candidates[0]);
     }
 }
 

@@ -279,6 +279,50 @@ static void test_sdp_parse_bundle_inherited(void **state)
     assert_bytes(sdp.media[0].kind, "audio");
 }
 
+// pion repeats the credentials in each section of the group, and has the candidates in the first
+// alone.
+static void test_sdp_parse_bundle_candidates_inherited(void **state)
+{
+    (void)state;
+    assert_int_equal(
+        parse("v=0\r\no=- 1 2 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0 1 2\r\n"
+              "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\nc=IN IP4 0.0.0.0\r\na=mid:0\r\n"
+              "a=ice-ufrag:ATEn\r\na=ice-pwd:AtSK0WpNtpUjkY4+86js7ZQl\r\n"
+              "a=candidate:1 1 udp 2113929471 203.0.113.100 10100 typ host\r\n"
+              "a=end-of-candidates\r\n"
+              "m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\nc=IN IP4 0.0.0.0\r\n"
+              "a=mid:1\r\na=ice-ufrag:ATEn\r\na=ice-pwd:AtSK0WpNtpUjkY4+86js7ZQl\r\n"
+              "m=video 9 UDP/TLS/RTP/SAVPF 96\r\nc=IN IP4 0.0.0.0\r\na=mid:2\r\n"
+              "a=ice-ufrag:Other\r\na=ice-pwd:AtSK0WpNtpUjkY4+86js7ZQl\r\n"),
+        SDP_OK);
+    const struct sdp_media *media = sdp_data_media(&sdp);
+    assert_int_equal(media->candidates_count, 1);
+    assert_true(media->end_of_candidates);
+    assert_int_equal(media->candidates[0].addr.port, 10100);
+    assert_int_equal(sdp.media[2].candidates_count, 0); // another transport
+}
+
+// libdatachannel: its words of ice-options are joined by a comma.
+static void test_sdp_parse_ice_options_with_comma(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *options;
+        bool trickle;
+    } rows[] = {{"ice2,trickle", true}, {"trickle,ice2", true},     {"ice2 trickle", true},
+                {"ice2", false},        {"nottrickle,ice2", false}, {",,", false}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char text[400];
+        snprintf(text, sizeof text,
+                 "v=0\r\no=- 1 2 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\n"
+                 "m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\nc=IN IP4 0.0.0.0\r\n"
+                 "a=ice-ufrag:ATEn\r\na=ice-pwd:AtSK0WpNtpUjkY4+86js7ZQl\r\na=ice-options:%s\r\n",
+                 rows[i].options);
+        assert_int_equal(parse(text), SDP_OK);
+        assert_int_equal(sdp.media[0].trickle, rows[i].trickle);
+    }
+}
+
 static void test_sdp_candidate_parse_rows(void **state)
 {
     (void)state;
@@ -423,6 +467,11 @@ static void test_sdp_write_answer_rejects_other_media(void **state)
     assert_int_equal(other.media[2].port, 9);
     assert_int_equal(other.bundle_count, 1);
     assert_bytes(other.bundle[0], "2");
+    // What pion, GStreamer and aiortc look for even in what is refused.
+    assert_bytes(other.media[1].ufrag, credentials.ufrag);
+    assert_int_equal(other.media[1].setup, SDP_SETUP_ACTIVE);
+    assert_non_null(strstr(strstr(text.at, "m=video 0 "), "a=rtpmap:96 "));
+    assert_non_null(strstr(text.at, "a=inactive\r\n"));
     text_free(&offer);
     text_free(&text);
 }
@@ -584,6 +633,8 @@ int main(void)
         cmocka_unit_test(test_sdp_parse_browser_offers),
         cmocka_unit_test(test_sdp_parse_session_level_inherited),
         cmocka_unit_test(test_sdp_parse_bundle_inherited),
+        cmocka_unit_test(test_sdp_parse_bundle_candidates_inherited),
+        cmocka_unit_test(test_sdp_parse_ice_options_with_comma),
         cmocka_unit_test(test_sdp_candidate_parse_rows),
         cmocka_unit_test(test_sdp_candidate_write_parses_back),
         cmocka_unit_test(test_sdp_write_offer_round_trip),

@@ -46,18 +46,10 @@ static void put_session(struct text *to, const struct sdp_local *local, struct b
     text_put(to, "a=msid-semantic: WMS\r\n");
 }
 
-// All of the data channel section after its m= line.
-static void put_data(struct text *to, const struct sdp_local *local, struct bytes mid, bool old)
+// Credentials, fingerprint and role.
+static void put_transport(struct text *to, const struct sdp_local *local)
 {
     static const char *const setups[] = {NULL, "active", "passive", "actpass", "holdconn"};
-    text_put(to, "c=IN IP4 0.0.0.0\r\n");
-    for (unsigned i = 0; i < local->candidates_count; i++) {
-        text_put(to, "a=");
-        sdp_candidate_write(to, &local->candidates[i]);
-        text_put(to, "\r\n");
-    }
-    if (local->end_of_candidates)
-        text_put(to, "a=end-of-candidates\r\n");
     put_pair(to, "a=ice-ufrag:", local->credentials->ufrag);
     put_pair(to, "a=ice-pwd:", local->credentials->pwd);
     if (local->trickle)
@@ -69,6 +61,20 @@ static void put_data(struct text *to, const struct sdp_local *local, struct byte
     }
     if (local->setup != SDP_SETUP_NONE)
         put_pair(to, "a=setup:", setups[local->setup]);
+}
+
+// All of the data channel section after its m= line.
+static void put_data(struct text *to, const struct sdp_local *local, struct bytes mid, bool old)
+{
+    text_put(to, "c=IN IP4 0.0.0.0\r\n");
+    for (unsigned i = 0; i < local->candidates_count; i++) {
+        text_put(to, "a=");
+        sdp_candidate_write(to, &local->candidates[i]);
+        text_put(to, "\r\n");
+    }
+    if (local->end_of_candidates)
+        text_put(to, "a=end-of-candidates\r\n");
+    put_transport(to, local);
     if (mid.len > 0)
         put_bytes(to, "a=mid:", mid);
     if (old) {
@@ -111,6 +117,28 @@ static void put_media_line(struct text *to, const struct sdp_media *offered, boo
     text_put(to, "\r\n");
 }
 
+// RFC 3264 6: rejected by port 0, its mid kept (RFC 5888 9.1). The rest is to be ignored, but pion
+// looks for what its formats are, and GStreamer and aiortc for a transport in every section.
+static void put_refusal(struct text *to, const struct sdp_local *local,
+                        const struct sdp_media *media)
+{
+    text_put(to, "c=IN IP4 0.0.0.0\r\n");
+    put_transport(to, local);
+    if (media->mid.len > 0)
+        put_bytes(to, "a=mid:", media->mid);
+    struct bytes rest = media->lines;
+    while (rest.len > 0) {
+        const uint8_t *end = memchr(rest.at, '\n', rest.len);
+        size_t len = end ? (size_t)(end - rest.at) : rest.len;
+        struct bytes line = bytes_of(rest.at, len > 0 && rest.at[len - 1] == '\r' ? len - 1 : len);
+        if (bytes_starts(line, "a=rtpmap:") || bytes_is(line, "a=rtcp-mux"))
+            put_bytes(to, "", line);
+        rest = bytes_from(rest, end ? len + 1 : len);
+    }
+    if (!bytes_is(media->kind, "application"))
+        text_put(to, "a=inactive\r\n");
+}
+
 void sdp_write_answer(struct text *to, const struct sdp_local *local, const struct sdp *offer)
 {
     const struct sdp_media *data = sdp_data_media(offer);
@@ -130,9 +158,6 @@ void sdp_write_answer(struct text *to, const struct sdp_local *local, const stru
             put_data(to, local, media->mid, media->old_sctp);
             continue;
         }
-        // RFC 3264 6: rejected by port 0, its mid kept (RFC 5888 9.1).
-        text_put(to, "c=IN IP4 0.0.0.0\r\n");
-        if (media->mid.len > 0)
-            put_bytes(to, "a=mid:", media->mid);
+        put_refusal(to, local, media);
     }
 }
