@@ -3,6 +3,9 @@
 # make fuzz                       build all harnesses for libFuzzer (clang, ASan and UBSan)
 # make fuzz-<name> [SECONDS=60 JOBS=2]   run one; new inputs are kept in build-fuzz/work/<name>
 # make fuzz-regress               replay every corpus through its harness, with gcc
+# make fuzz-cover [UPDATE=1]      which lines of the parsers the corpora reach; none may get fewer
+# make fuzz-selftest              five planted bugs, each found within 60 s
+# make fuzz-seeds                 seeds out of the captures of the scenario suite
 
 SECONDS ?= 60
 JOBS ?= 2
@@ -29,9 +32,12 @@ LIB_FUZZ := $(BUILD)/libsimrtc-fuzz.a
 $(eval $(call library,$(LIB_FUZZ),$(filter-out fuzz/kit/seeds.c,$(wildcard fuzz/kit/*.c))))
 LINKS_fuzz := $(LIB_FUZZ) $(LINKS_scenarios)
 
+# Engines that are no part of the compiler may want another linker: see oss-fuzz/build.sh.
+FUZZ_LINK ?= $(CC)
+
 # What a harness links is decided by the objects that it asks for: one list does for all.
 $(BUILD)/fuzz/%: $(BUILD)/fuzz/%.o $(FUZZ_MAIN) $(filter $(BUILD)/%.a,$(LINKS_fuzz))
-	$(CC) $(OPTIMIZE) -o $@ $< $(FUZZ_MAIN) $(LINKS_fuzz) $(LDFLAGS)
+	$(FUZZ_LINK) $(OPTIMIZE) -o $@ $< $(FUZZ_MAIN) $(LINKS_fuzz) $(LDFLAGS)
 
 # What takes seeds out of captures: see ci/fuzz-seeds.
 $(BUILD)/fuzz/kit/seeds: $(BUILD)/fuzz/kit/seeds.o $(filter $(BUILD)/%.a,$(LINKS_fuzz))
@@ -45,6 +51,14 @@ REGRESS_BUILD ?= build-asan
 fuzz-regress:
 	@$(MAKE) --no-print-directory -s VARIANT=asan BUILD=$(REGRESS_BUILD) fuzz-programs
 	@ci/fuzz-regress $(REGRESS_BUILD)
+
+COVER_BUILD ?= build-cover
+.PHONY: fuzz-cover
+fuzz-cover:
+	+@$(MAKE) --no-print-directory CC=clang VARIANT= BUILD=$(COVER_BUILD) LDFLAGS= \
+		OPTIMIZE="-O1 -g -fsanitize=address -fprofile-instr-generate -fcoverage-mapping" \
+		fuzz-programs
+	@ci/fuzz-cover $(COVER_BUILD) $(if $(UPDATE),--update)
 
 # Five bugs of known classes, each in a copy of a file that it is planted in (fuzz/plants), and found.
 .PHONY: fuzz-selftest fuzz-plant

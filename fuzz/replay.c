@@ -17,6 +17,7 @@
 #define LEAK_EXIT 23
 
 int __lsan_do_recoverable_leak_check(void);
+int __llvm_profile_write_file(void) __attribute__((weak)); // there where coverage is counted
 
 // For harnesses with a mutator of their own, which nothing calls here.
 size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max)
@@ -91,6 +92,8 @@ static pid_t run_from(unsigned from, volatile unsigned *at)
             _exit(LEAK_EXIT);
     }
     *at = files_count;
+    if (__llvm_profile_write_file)
+        __llvm_profile_write_file();
     _exit(0);
 }
 
