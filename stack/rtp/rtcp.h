@@ -39,7 +39,7 @@ enum rtcp_outcome {
     RTCP_BAD_PADDING, // elsewhere than in the last packet, or a count that cannot be
     RTCP_BAD_LENGTH,  // a packet too short for its type and count, or too long for it
     RTCP_BAD_ITEM,    // an SDES item, XR block or CCFB block that runs past the end
-    RTCP_BAD_VALUE,   // a value that may not be: a reserved status symbol, a rate above 2^63
+    RTCP_BAD_VALUE,   // a value that may not be: a reserved status symbol, no status at all
     RTCP_FULL,        // more entries than the caller has room for
     RTCP_OUTCOMES,
 };
@@ -329,7 +329,8 @@ void rtcp_write_ccfb_end(struct rtcp_ccfb_writer *s, uint32_t report_timestamp);
 void rtcp_write_xr_rrtr(struct writer *w, uint32_t sender, uint64_t ntp);
 void rtcp_write_xr_dlrr(struct writer *w, uint32_t sender, const struct rtcp_dlrr *entries,
                         size_t count);
-// Any decoded packet, without its padding.
+// Any decoded packet, without its padding. The lists of NACK, transport-wide feedback and XR are
+// copied as they are.
 void rtcp_write(struct writer *w, const struct rtcp_packet *packet);
 // Padding for the packet that starts at `at` and must be the last: `len` bytes, a multiple of 4, at
 // most 252 (RFC 3550 6.4.1).
