@@ -51,6 +51,7 @@ static bool ask(struct probe *probe, const struct addr *server, bool change_ip, 
         case SOCKET_DATAGRAM:
             input(probe, client, &datagram);
             break;
+        case SOCKET_STREAM: // there is none
         case SOCKET_DEADLINE:
             break;
         case SOCKET_SIGNAL:

@@ -7,6 +7,7 @@
 #include "scenarios/socket_words.h"
 
 #include "stack/turn/turn.h"
+#include "stack/turn/turn_stream.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -18,14 +19,21 @@
 #define STAY_MAX_MS 3600000
 // A deadline further away than this is no retransmission: the client waits for a timer to be due.
 #define IDLE (20 * TIME_S)
+#define IDLE_TCP (45 * TIME_S) // RFC 8489 6.2.2: a request by TCP waits for 39.5 s
 
 struct side {
     struct addr local;
     struct turn_client *client;
+    // By TCP.
+    int stream; // -1: none
+    bool open, broken;
+    struct addr server;
+    struct turn_stream framing;
 };
 
 struct check {
     struct socket_loop *loop;
+    struct socket_streams *streams; // NULL: by UDP
     struct trace_log log;
     struct side sides[2]; // [0] asks, [1] echoes
     bool channels;        // in this round
@@ -63,6 +71,20 @@ static void received(struct check *check, unsigned index, const struct datagram 
     check->returned++;
 }
 
+// By TCP a redirection would need another connection: that server is none that this command can
+// ask.
+static void side_send(struct check *check, struct side *side, const struct datagram *datagram)
+{
+    if (!check->streams) {
+        socket_loop_send(check->loop, datagram, false);
+        return;
+    }
+    if (addr_equal(&datagram->to, &side->server) &&
+        socket_streams_send(check->streams, (unsigned)side->stream, datagram->bytes))
+        return;
+    side->broken = true;
+}
+
 static void pump(struct check *check)
 {
     struct turn_output out;
@@ -75,7 +97,7 @@ static void pump(struct check *check)
                 more = true;
                 if (out.kind == TURN_SEND) {
                     check->channel_data_sent += is_channel_data(out.datagram.bytes);
-                    socket_loop_send(check->loop, &out.datagram, false);
+                    side_send(check, side, &out.datagram);
                 } else if (out.kind == TURN_DATA)
                     received(check, i, &out.datagram);
             }
@@ -90,6 +112,43 @@ static nanotime deadline(const struct check *check)
                     turn_client_deadline(check->sides[1].client));
 }
 
+static void side_take(struct check *check, struct side *side, struct bytes bytes)
+{
+    struct datagram message = {.from = side->server, .to = side->local};
+    enum turn_stream_outcome outcome;
+    turn_stream_input(&side->framing, bytes);
+    while ((outcome = turn_stream_next(&side->framing, &message.bytes)) == TURN_STREAM_MESSAGE) {
+        check->channel_data_received += is_channel_data(message.bytes);
+        turn_client_input(side->client, socket_loop_now(check->loop), &message);
+    }
+    side->broken |= turn_stream_is_bad(outcome);
+}
+
+static void take_stream(struct check *check, const struct socket_stream_event *event)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        struct side *side = &check->sides[i];
+        if (side->stream < 0 || (unsigned)side->stream != event->id)
+            continue;
+        switch (event->kind) {
+        case SOCKET_STREAM_OPENED:
+            side->open = true;
+            break;
+        case SOCKET_STREAM_BYTES:
+            side_take(check, side, event->bytes);
+            break;
+        case SOCKET_STREAM_CLOSED:
+        case SOCKET_STREAM_REFUSED:
+            side->stream = -1;
+            side->broken = true;
+            break;
+        }
+        if (side->broken && side->client)
+            turn_client_disconnected(side->client, socket_loop_now(check->loop),
+                                     "the connection is gone");
+    }
+}
+
 // Wait for one event, no longer than to `end`, and do what it calls for.
 static void step(struct check *check, nanotime end)
 {
@@ -101,6 +160,9 @@ static void step(struct check *check, nanotime end)
             if (addr_equal(&datagram.to, &check->sides[i].local))
                 turn_client_input(check->sides[i].client, socket_loop_now(check->loop), &datagram);
         }
+        break;
+    case SOCKET_STREAM:
+        take_stream(check, socket_loop_stream(check->loop));
         break;
     case SOCKET_DEADLINE:
         break;
@@ -200,7 +262,7 @@ static bool renew(struct check *check)
     while (!check->over && !any_is(check, TURN_FAILED) && !renewed(check, before) &&
            socket_loop_now(check->loop) < end) {
         nanotime now = socket_loop_now(check->loop), wake = deadline(check);
-        if (wake != TIME_NEVER && wake - now > IDLE) {
+        if (wake != TIME_NEVER && wake - now > (check->streams ? IDLE_TCP : IDLE)) {
             socket_loop_skip(check->loop, wake - now);
             end = time_add(end, wake - now);
         }
@@ -288,8 +350,62 @@ static int check_server(struct check *check)
 struct options {
     const char *server, *user;
     uint64_t messages, size, family, stay_ms;
-    bool channels, indications, trace;
+    bool channels, indications, tcp, trace;
 };
+
+static bool is_known(const struct side *side)
+{
+    return side->open || side->broken;
+}
+
+// Both sides by TCP, each on a connection of its own.
+static bool connect_sides(struct check *check, const struct addr *server, struct err *err)
+{
+    char text[ADDR_TEXT_MAX];
+    for (unsigned i = 0; i < 2; i++) {
+        struct side *side = &check->sides[i];
+        side->server = *server;
+        turn_stream_init(&side->framing, false);
+        side->stream = socket_streams_connect(check->streams, &side->local, server);
+        side->broken = side->stream < 0;
+    }
+    nanotime end = socket_loop_now(check->loop) + ANSWER_TIME;
+    struct datagram none;
+    while (!(is_known(&check->sides[0]) && is_known(&check->sides[1])) &&
+           socket_loop_now(check->loop) < end) {
+        enum socket_event event = socket_loop_wait(check->loop, end, &none);
+        if (event == SOCKET_STREAM)
+            take_stream(check, socket_loop_stream(check->loop));
+        else if (event != SOCKET_DATAGRAM)
+            break;
+    }
+    if (check->sides[0].open && check->sides[1].open)
+        return true;
+    return err_set(err, "no connection to %s by TCP", addr_print(server, text));
+}
+
+static bool reach(struct check *check, const struct addr *server, struct err *err)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        struct side *side = &check->sides[i];
+        side->stream = -1;
+        if (!socket_route(server, &side->local, err) ||
+            (!check->streams && !socket_loop_open(check->loop, &side->local, err)))
+            return false;
+    }
+    return !check->streams || connect_sides(check, server, err);
+}
+
+static void side_end(struct check *check, struct side *side)
+{
+    if (check->streams && side->stream >= 0)
+        socket_streams_close(check->streams, (unsigned)side->stream);
+    if (!check->streams)
+        socket_loop_close(check->loop, &side->local);
+    turn_stream_fini(&side->framing);
+    turn_client_free(side->client);
+    *side = (struct side){0};
+}
 
 // Two new clients on two new sockets.
 static int round_of(struct check *check, const struct options *options,
@@ -299,11 +415,9 @@ static int round_of(struct check *check, const struct options *options,
     check->channels = channels;
     check->returned = check->channel_data_sent = check->channel_data_received = 0;
     struct rng rng;
-    bool ready = socket_rng(NULL, &rng, err);
+    bool ready = socket_rng(NULL, &rng, err) && reach(check, server, err);
     for (unsigned i = 0; ready && i < 2; i++) {
         struct side *side = &check->sides[i];
-        ready = socket_route(server, &side->local, err) &&
-                socket_loop_open(check->loop, &side->local, err);
         struct turn_client_config config = {
             .local = side->local,
             .server = *server,
@@ -313,17 +427,15 @@ static int round_of(struct check *check, const struct options *options,
                       : options->family == 6 ? IP_V6
                                              : IP_NONE,
             .channels = channels,
+            .stream = options->tcp,
             .rng = rng_seed(rng_u64(&rng), "turn-client"),
             .trace = trace_of(options->trace ? &check->log : NULL, i ? "echo" : "turn"),
         };
         side->client = ready ? turn_client_new(&config) : NULL;
     }
     int code = ready ? check_server(check) : CLI_CANNOT;
-    for (unsigned i = 0; i < 2; i++) {
-        socket_loop_close(check->loop, &check->sides[i].local);
-        turn_client_free(check->sides[i].client);
-        check->sides[i] = (struct side){0};
-    }
+    for (unsigned i = 0; i < 2; i++)
+        side_end(check, &check->sides[i]);
     return code;
 }
 
@@ -350,6 +462,8 @@ static int run(const struct options *options, struct arena *arena, struct err *e
     bool ready = socket_parse_user(options->user, arena, &user, err) &&
                  socket_resolve(options->server, TURN_PORT, &server, err) &&
                  (check.loop = socket_loop_new(2, err));
+    if (ready && options->tcp)
+        check.streams = socket_loop_streams(check.loop, 2);
     int code = ready ? CLI_PASSED : CLI_CANNOT;
     if (ready && (both || options->channels))
         code = round_of(&check, options, &user, &server, true, err);
@@ -369,6 +483,7 @@ int cli_turn_client(int argc, char **argv)
         {"size", 0, CLI_NUMBER, "BYTES", &to.size, "of each, at most 1400 (200)"},
         {"channels", 0, CLI_FLAG, NULL, &to.channels, "by channels alone"},
         {"indications", 0, CLI_FLAG, NULL, &to.indications, "by Send indications alone"},
+        {"tcp", 0, CLI_FLAG, NULL, &to.tcp, "speak to the server by TCP"},
         {"family", 0, CLI_NUMBER, "4|6", &to.family, "of the relayed addresses (the server's)"},
         {"stay", 0, CLI_NUMBER, "MS", &to.stay_ms, "hold the allocations so long before Refresh"},
         {"verbose", 'v', CLI_FLAG, NULL, &to.trace, "trace to stderr"},
@@ -377,7 +492,7 @@ int cli_turn_client(int argc, char **argv)
     const struct cli_command about = {
         .usage = "turn-client HOST[:PORT] [options]",
         .about =
-            "Check a TURN server (UDP) over real sockets: two allocations, messages between their\n"
+            "Check a TURN server over real sockets: two allocations, messages between their\n"
             "relays, Refresh, renewal of permissions and channels, release. First by channels, "
             "then\n"
             "by Send indications.",

@@ -11,6 +11,8 @@
 
 #define STUN_PORT 3478
 #define SOCKETS_MAX 4096
+#define STREAMS_MAX 1024
+#define STREAM_PIECE_MAX 4096 // what a piece sets off goes out before the next
 #define USERS_MAX CLI_TEXTS_MAX
 
 struct options {
@@ -25,6 +27,7 @@ struct service {
     struct turn_user users[USERS_MAX];
     struct trace_log log;
     struct socket_loop *loop;
+    struct socket_streams *streams; // the loop's
     struct turn_server *server;
     nanotime end;
 };
@@ -86,6 +89,10 @@ static bool open_all(struct service *service, struct err *err)
     service->loop = socket_loop_new(SOCKETS_MAX, err);
     if (!service->loop || !socket_loop_open(service->loop, &config->listen, err))
         return false;
+    service->streams = socket_loop_streams(service->loop, STREAMS_MAX);
+    // RFC 8656 2.1: TCP on the port that UDP has
+    if (!config->stun_only && !socket_streams_listen(service->streams, &config->listen, err))
+        return false;
     if (addr_is_none(&config->other))
         return true;
     struct addr others[] = {config->other,
@@ -119,9 +126,39 @@ static void pump(struct service *service)
             socket_loop_close(loop, &out.relay);
             break;
         case TURN_SERVER_STREAM_SEND:
+            // With a queue that is full it is dropped, as a datagram would be.
+            (void)socket_streams_send(service->streams, out.stream, out.datagram.bytes);
+            break;
         case TURN_SERVER_STREAM_CLOSE:
+            socket_streams_close(service->streams, out.stream);
             break;
         }
+    }
+}
+
+static void take_stream(struct service *service, const struct socket_stream_event *event)
+{
+    struct turn_server *server = service->server;
+    nanotime now = socket_loop_now(service->loop);
+    struct bytes rest = event->bytes;
+    struct addr client = socket_streams_remote(service->streams, event->id);
+    switch (event->kind) {
+    case SOCKET_STREAM_OPENED:
+        if (!turn_server_stream_open(server, now, event->id, &client))
+            socket_streams_close(service->streams, event->id);
+        break;
+    case SOCKET_STREAM_BYTES:
+        while (rest.len > 0) {
+            size_t len = rest.len < STREAM_PIECE_MAX ? rest.len : STREAM_PIECE_MAX;
+            turn_server_stream_input(server, now, event->id, bytes_of(rest.at, len));
+            pump(service);
+            rest = bytes_from(rest, len);
+        }
+        break;
+    case SOCKET_STREAM_CLOSED:
+    case SOCKET_STREAM_REFUSED:
+        turn_server_stream_closed(server, now, event->id);
+        break;
     }
 }
 
@@ -138,6 +175,9 @@ static int serve(struct service *service, struct err *err)
         switch (socket_loop_wait(loop, wake, &datagram)) {
         case SOCKET_DATAGRAM:
             turn_server_input(service->server, socket_loop_now(loop), &datagram);
+            break;
+        case SOCKET_STREAM:
+            take_stream(service, socket_loop_stream(loop));
             break;
         case SOCKET_DEADLINE:
             break;
@@ -209,11 +249,11 @@ int cli_turn_server(int argc, char **argv)
     };
     const struct cli_command about = {
         .usage = "turn-server [options]",
-        .about =
-            "Be a STUN and TURN server (UDP, RFC 8656) on real sockets until SIGTERM or Ctrl-C.\n"
-            "Nonces and ports come from 256 bits of the system's random source by a generator "
-            "that\n"
-            "is not cryptographic: for labs and checks, not for the open internet.",
+        .about = "Be a STUN and TURN server (UDP and TCP, RFC 8656) on real sockets until SIGTERM "
+                 "or Ctrl-C.\n"
+                 "Nonces and ports come from 256 bits of the system's random source by a generator "
+                 "that\n"
+                 "is not cryptographic: for labs and checks, not for the open internet.",
         .options = options,
     };
     unsigned words;

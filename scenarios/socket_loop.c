@@ -2,6 +2,7 @@
 #include "scenarios/socket_loop.h"
 
 #include "base/arena.h"
+#include "scenarios/socket_address.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -26,7 +27,7 @@ struct socket {
 };
 
 // sockets[i] is waited for by polls[i + 1]: both are sorted by address, so that the one to send
-// from is found by halves. polls[0] is the signals.
+// from is found by halves. polls[0] is the signals. Behind the sockets come the streams.
 struct socket_loop {
     nanotime start; // of the real clock
     sigset_t signals_before;
@@ -34,59 +35,20 @@ struct socket_loop {
     struct socket *sockets;
     struct pollfd *polls;
     unsigned count, max;
-    unsigned turn;  // the socket that is read from
-    unsigned burst; // how many of its datagrams were
+    unsigned turn;                  // the socket that is read from
+    unsigned burst;                 // how many of its datagrams were
+    struct socket_streams *streams; // NULL: none
+    struct socket_stream_event event;
     uint8_t buffer[DATAGRAM_MAX];
 };
 
 // -------------------------------------------------------------------------------------- addresses
 
-union sockaddrs {
-    struct sockaddr any;
-    struct sockaddr_in v4;
-    struct sockaddr_in6 v6;
-};
-
-static socklen_t to_system(const struct addr *addr, union sockaddrs *out)
-{
-    memset(out, 0, sizeof *out);
-    if (addr->ip.family == IP_V4) {
-        out->v4.sin_family = AF_INET;
-        out->v4.sin_port = htons(addr->port);
-        memcpy(&out->v4.sin_addr, addr->ip.at, 4);
-        return sizeof out->v4;
-    }
-    out->v6.sin6_family = AF_INET6;
-    out->v6.sin6_port = htons(addr->port);
-    memcpy(&out->v6.sin6_addr, addr->ip.at, 16);
-    return sizeof out->v6;
-}
-
-static struct addr of_system(const union sockaddrs *from)
-{
-    struct addr addr = {0};
-    if (from->any.sa_family == AF_INET) {
-        addr.ip.family = IP_V4;
-        addr.port = ntohs(from->v4.sin_port);
-        memcpy(addr.ip.at, &from->v4.sin_addr, 4);
-    } else if (from->any.sa_family == AF_INET6) {
-        addr.ip.family = IP_V6;
-        addr.port = ntohs(from->v6.sin6_port);
-        memcpy(addr.ip.at, &from->v6.sin6_addr, 16);
-    }
-    return addr;
-}
-
-static int family_of(const struct addr *addr)
-{
-    return addr->ip.family == IP_V6 ? AF_INET6 : AF_INET;
-}
-
 bool socket_route(const struct addr *remote, struct addr *local, struct err *err)
 {
-    union sockaddrs name;
-    socklen_t len = to_system(remote, &name);
-    int fd = socket(family_of(remote), SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    union socket_address name;
+    socklen_t len = socket_address_to(remote, &name);
+    int fd = socket(socket_address_family(remote), SOCK_DGRAM | SOCK_CLOEXEC, 0);
     // Connecting a UDP socket sends nothing: it looks up the route.
     bool good = fd >= 0 && connect(fd, &name.any, len) == 0;
     len = sizeof name;
@@ -97,7 +59,7 @@ bool socket_route(const struct addr *remote, struct addr *local, struct err *err
     char text[ADDR_TEXT_MAX];
     if (!good)
         return err_set(err, "no way to %s: %s", addr_print(remote, text), strerror(why));
-    *local = of_system(&name);
+    *local = socket_address_of(&name);
     local->port = 0;
     return true;
 }
@@ -140,12 +102,12 @@ bool socket_resolve(const char *text, uint16_t port, struct addr *out, struct er
     int code = getaddrinfo(host, NULL, &hints, &found);
     if (code != 0)
         return err_set(err, "cannot resolve '%.60s': %s", host, gai_strerror(code));
-    union sockaddrs name;
+    union socket_address name;
     memset(&name, 0, sizeof name);
     memcpy(&name, found->ai_addr,
            found->ai_addrlen < sizeof name ? found->ai_addrlen : sizeof name);
     freeaddrinfo(found);
-    *out = of_system(&name);
+    *out = socket_address_of(&name);
     out->port = port;
     if (addr_is_none(out))
         return err_set(err, "'%.60s' has no IP address", host);
@@ -176,10 +138,26 @@ struct socket_loop *socket_loop_new(unsigned sockets_max, struct err *err)
     return NULL;
 }
 
+struct socket_streams *socket_loop_streams(struct socket_loop *loop, unsigned max)
+{
+    if (loop->streams || max == 0)
+        return loop->streams;
+    size_t polls = (size_t)loop->max + 1 + max;
+    loop->streams = socket_streams_new(max);
+    loop->polls = mem_grow(loop->polls, polls * sizeof *loop->polls);
+    return loop->streams;
+}
+
+const struct socket_stream_event *socket_loop_stream(const struct socket_loop *loop)
+{
+    return &loop->event;
+}
+
 void socket_loop_free(struct socket_loop *loop)
 {
     if (!loop)
         return;
+    socket_streams_free(loop->streams);
     for (unsigned i = 0; i < loop->count; i++)
         close(loop->polls[i + 1].fd);
     if (loop->polls[0].fd >= 0)
@@ -222,17 +200,17 @@ static bool set_dont_fragment(int fd, const struct addr *local, bool on)
 
 static int open_bound(struct addr *local)
 {
-    int fd = socket(family_of(local), SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int fd = socket(socket_address_family(local), SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -1;
     int room = RECEIVE_BUFFER;
     setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof room); // what it gets is good enough
-    union sockaddrs name;
-    socklen_t len = to_system(local, &name);
+    union socket_address name;
+    socklen_t len = socket_address_to(local, &name);
     bool good = set_dont_fragment(fd, local, false) && bind(fd, &name.any, len) == 0;
     len = sizeof name;
     if (good && getsockname(fd, &name.any, &len) == 0) {
-        *local = of_system(&name);
+        *local = socket_address_of(&name);
         return fd;
     }
     int why = errno;
@@ -297,8 +275,8 @@ bool socket_loop_send(struct socket_loop *loop, const struct datagram *datagram,
             return false;
         from->dont_fragment = dont_fragment;
     }
-    union sockaddrs to;
-    socklen_t len = to_system(&datagram->to, &to);
+    union socket_address to;
+    socklen_t len = socket_address_to(&datagram->to, &to);
     struct bytes bytes = datagram->bytes;
     return sendto(fd, bytes.at, bytes.len, 0, &to.any, len) == (ssize_t)bytes.len;
 }
@@ -313,7 +291,7 @@ static bool take(struct socket_loop *loop, struct datagram *out)
             loop->burst = 0;
             continue;
         }
-        union sockaddrs from;
+        union socket_address from;
         socklen_t len = sizeof from;
         ssize_t got = recvfrom(poll->fd, loop->buffer, sizeof loop->buffer, 0, &from.any, &len);
         if (got < 0) { // nothing more, or news of a datagram that was lost
@@ -321,7 +299,7 @@ static bool take(struct socket_loop *loop, struct datagram *out)
             continue;
         }
         loop->burst++;
-        *out = (struct datagram){of_system(&from), loop->sockets[loop->turn].local,
+        *out = (struct datagram){socket_address_of(&from), loop->sockets[loop->turn].local,
                                  bytes_of(loop->buffer, (size_t)got)};
         return true;
     }
@@ -341,10 +319,15 @@ enum socket_event socket_loop_wait(struct socket_loop *loop, nanotime deadline,
                                    struct datagram *out)
 {
     while (!take(loop, out)) {
+        if (loop->streams && socket_streams_next(loop->streams, &loop->event))
+            return SOCKET_STREAM;
+        struct pollfd *streams = &loop->polls[loop->count + 1];
+        unsigned more = loop->streams ? socket_streams_fill(loop->streams, streams) : 0;
         nanotime now = socket_loop_now(loop);
         nanotime span = deadline == TIME_NEVER ? TIME_NEVER : time_max(deadline - now, 0);
         struct timespec wait = {.tv_sec = span / TIME_S, .tv_nsec = span % TIME_S};
-        int ready = ppoll(loop->polls, loop->count + 1, span == TIME_NEVER ? NULL : &wait, NULL);
+        int ready =
+            ppoll(loop->polls, loop->count + 1 + more, span == TIME_NEVER ? NULL : &wait, NULL);
         if (ready < 0 && errno != EINTR) {
             loop->signal = errno;
             return SOCKET_ERROR;
@@ -353,6 +336,8 @@ enum socket_event socket_loop_wait(struct socket_loop *loop, nanotime deadline,
             return SOCKET_SIGNAL;
         if (ready == 0)
             return SOCKET_DEADLINE;
+        if (loop->streams && ready > 0)
+            socket_streams_ready(loop->streams, streams, more);
         loop->turn = ready > 0 ? 0 : loop->count;
         loop->burst = 0;
     }

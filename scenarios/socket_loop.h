@@ -1,4 +1,4 @@
-// Real UDP sockets around a sans-IO machine: the driver of the commands that speak to the world,
+// Real sockets around a sans-IO machine: the driver of the commands that speak to the world,
 // and a model for those who embed the stack.
 //
 //     loop = socket_loop_new(1, &err);
@@ -18,7 +18,9 @@
 // virtual world. A loop owns its sockets and, while it lives, the signals SIGINT and SIGTERM; it
 // is for one thread, and there is one at a time.
 //
-// Not here: TCP, interfaces (a socket is bound to one address of this machine, never to a
+// By TCP: socket_loop_streams, and SOCKET_STREAM.
+//
+// Not here: interfaces (a socket is bound to one address of this machine, never to a
 // wildcard, so that answers leave from where requests went), IPv6 zones.
 #ifndef SCENARIOS_SOCKET_LOOP_H
 #define SCENARIOS_SOCKET_LOOP_H
@@ -26,6 +28,7 @@
 #include "base/addr.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "scenarios/socket_stream.h"
 
 struct socket_loop;
 
@@ -36,6 +39,10 @@ void socket_loop_free(struct socket_loop *loop); // closes all; NULL is allowed
 // Open a UDP socket. Port 0 asks for any, and becomes the one that it is. False: the system
 // refused, or there are `sockets_max` already.
 bool socket_loop_open(struct socket_loop *loop, struct addr *local, struct err *err);
+// The TCP connections of this loop, up to `max` of them. Asked for with 0: NULL until then.
+struct socket_streams *socket_loop_streams(struct socket_loop *loop, unsigned max);
+// The event of SOCKET_STREAM, until the next wait.
+const struct socket_stream_event *socket_loop_stream(const struct socket_loop *loop);
 // Close the socket of this address; nothing where there is none.
 void socket_loop_close(struct socket_loop *loop, const struct addr *local);
 
@@ -50,6 +57,7 @@ bool socket_loop_send(struct socket_loop *loop, const struct datagram *datagram,
                       bool dont_fragment);
 
 enum socket_event {
+    SOCKET_STREAM,   // socket_loop_stream says what
     SOCKET_DATAGRAM, // `out` is one; its bytes hold until the next wait
     SOCKET_DEADLINE, // the deadline has come
     SOCKET_SIGNAL,   // SIGINT or SIGTERM: socket_loop_signal says which

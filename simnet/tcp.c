@@ -299,8 +299,10 @@ static bool emit(struct tcp *tcp, nanotime now, uint32_t seq, uint8_t flags, uin
         tcp->ack_at = TIME_NEVER;
         tcp->unacked = 0;
     }
-    if (flags & TCP_SYN)
+    if (flags & TCP_SYN) {
         out->mss = tcp->config.mss;
+        out->window = (uint16_t)tcp->config.receive_max;
+    }
     if (len)
         tcp_ring_get(&tcp->out, seq - tcp->out_seq, len, out->payload);
     tcp->stats.segments_sent++;
@@ -429,7 +431,8 @@ bool tcp_poll(struct tcp *tcp, nanotime now, struct tcp_segment *out)
         return true;
     if (tcp->state == TCP_CLOSED || !tcp->ack_now)
         return false;
-    // Not from `next`: what goes again from there is old to the other side, and its window is beyond.
+    // Not from `next`: what goes again from there is old to the other side, and its window is
+    // beyond.
     return emit(tcp, now, tcp->max, TCP_ACK, 0, out);
 }
 
