@@ -23,7 +23,7 @@ say = $(if $(V)$(findstring s,$(firstword -$(MAKEFLAGS))),,@echo "$(1)")
 # usrsctp is linked statically, so that its clock, timers and chance can be taken over.
 SCTP_WRAP := -Wl,--wrap=read_random,--wrap=sctp_os_timer_start,--wrap=sctp_os_timer_stop \
 	-Wl,--wrap=sctp_userspace_thread_create,--wrap=getifaddrs,--wrap=sctp_init_sysctls
-STACK_LIBS := $(SCTP_WRAP) -l:libusrsctp.a -lssl -lcrypto -logg -lpthread
+STACK_LIBS := $(SCTP_WRAP) -l:libusrsctp.a -lsrtp2 -lssl -lcrypto -logg -lpthread
 REPORT_LIBS := -ljansson -lxml2
 ALL_LIBS := $(STACK_LIBS) -lopus -lvpx -lpcap -lyaml $(REPORT_LIBS)
 
