@@ -5,6 +5,9 @@
 //     failed with a reason;
 //   - at any time, a side may send only if the other has answered a check in the last 30 seconds;
 //   - at rest there is nothing but consent checks.
+//
+// The bytes may also sign, with either side's password. From then on the two need not agree, but
+// each call still ends, with deadlines ahead, and nothing is sent without consent.
 #include "fuzz/fuzz.h"
 #include "stack/ice/ice.h"
 #include "stack/stun/stun.h"
@@ -44,6 +47,7 @@ struct bench {
     struct reader r;
     unsigned restarts;
     nanotime bad_until; // when the bytes ended
+    bool hostile;       // they had a password
 };
 
 static struct packet *packet_new(struct bench *b)
@@ -276,6 +280,60 @@ static void restart(struct bench *b, int i)
     drain(b);
 }
 
+static void add_signed(struct bench *b, struct stun_writer *s, unsigned which)
+{
+    if (which & 1)
+        stun_add_u32(s, STUN_PRIORITY, read_u32(&b->r));
+    if (which & 2)
+        stun_add_u64(s, STUN_ICE_CONTROLLING, read_u16(&b->r));
+    if (which & 4)
+        stun_add_u64(s, STUN_ICE_CONTROLLED, read_u16(&b->r));
+    if (which & 8)
+        stun_add_flag(s, STUN_USE_CANDIDATE);
+    if (which & 16)
+        stun_add_xor_addr(s, STUN_XOR_MAPPED_ADDRESS, &b->sides[which >> 7].sockets[0]);
+    if (which & 32)
+        stun_add_bytes(s, (enum stun_attr)read_u16(&b->r), fuzz_slice(&b->r));
+    if (which & 64)
+        stun_add_error(s, 300 + read_u16(&b->r) % 400u, fuzz_slice(&b->r));
+}
+
+// By who has the passwords: a request, an answer to a request on its way, with anything in it.
+static void forge_signed(struct bench *b)
+{
+    unsigned how = read_u8(&b->r), which = read_u8(&b->r);
+    int to = how & 1, signer = how & 2 ? to : 1 - to; // a request is signed by who it is for
+    enum stun_class class = how & 2 ? STUN_REQUEST : how & 4 ? STUN_SUCCESS : STUN_ERROR;
+    uint8_t id[STUN_ID_LEN] = {(uint8_t)how};
+    struct stun_msg msg;
+    const struct packet *last = b->flying ? &b->flight[which % b->flying] : NULL;
+    if (last && last->to != to && stun_decode(bytes_of(last->bytes, last->len), &msg) == STUN_OK)
+        memcpy(id, msg.id, sizeof id);
+    struct packet *p = packet_new(b);
+    if (!p)
+        return;
+    const struct ice_credentials *ours = ice_agent_credentials(b->sides[to].agent),
+                                 *theirs = ice_agent_credentials(b->sides[1 - to].agent);
+    struct stun_writer s = stun_begin(p->bytes, DATAGRAM_MAX, class, STUN_BINDING, id);
+    char username[2 * ICE_UFRAG_MAX];
+    snprintf(username, sizeof username, "%s:%s", ours->ufrag, theirs->ufrag);
+    if (class == STUN_REQUEST)
+        stun_add_bytes(&s, STUN_USERNAME, bytes_text(username));
+    add_signed(b, &s, which);
+    struct stun_key *key = stun_key_new(bytes_text(signer == to ? ours->pwd : theirs->pwd));
+    stun_add_integrity(&s, key);
+    stun_key_free(key);
+    stun_add_fingerprint(&s);
+    p->len = stun_end(&s).len;
+    p->at = b->now;
+    p->to = to;
+    p->dest = b->sides[to].sockets[how / 8 % SOCKETS];
+    p->from = b->sides[1 - to].sockets[how / 16 % SOCKETS];
+    if (how & 32)
+        p->from.port = (uint16_t)(6000 + which % 4);
+    b->hostile = true;
+}
+
 static void step(struct bench *b)
 {
     unsigned kind = fuzz_choice(&b->r, 16);
@@ -287,8 +345,10 @@ static void step(struct bench *b)
         replay(b);
     else if (kind < 14)
         pass(b, (nanotime)read_u8(&b->r) * TIME_MS * 100);
-    else if (kind < 15 && read_u8(&b->r) > 192)
+    else if (kind == 14 && read_u8(&b->r) > 192)
         restart(b, read_u8(&b->r) & 1);
+    else if (kind == 15)
+        forge_signed(b);
     drain(b);
 }
 
@@ -323,7 +383,7 @@ static void setup(struct bench *b)
 
 static void check_rest(struct bench *b)
 {
-    bool failed = false;
+    bool failed = b->hostile;
     for (int i = 0; i < 2; i++)
         failed |= ice_agent_state(b->sides[i].agent) == ICE_FAILED;
     if (failed)
@@ -358,6 +418,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memset(&bench, 0, offsetof(struct bench, flight));
     bench.flying = bench.restarts = 0;
     bench.order = 0;
+    bench.hostile = false;
     bench.r = reader_of(bytes_of(data, size));
     setup(&bench);
     for (unsigned i = 0; i < 200 && bench.r.len > 0; i++)

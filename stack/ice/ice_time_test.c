@@ -1,6 +1,8 @@
 // What time does: pacing, repetition, patience (RFC 8863), consent (RFC 7675), restart.
 #include "stack/ice/ice_duo.h"
 
+#include <stdio.h>
+
 static struct duo *duo_connected(void)
 {
     struct duo *duo = duo_new(ICE_CONTROLLING, ICE_CONTROLLED);
@@ -344,6 +346,44 @@ static void test_ice_consent_is_revoked(void **state)
     duo_free(duo);
 }
 
+// A check of side b, which has the password, that makes side a change its role.
+static void conflict_input(struct duo *duo)
+{
+    uint8_t buffer[256], id[STUN_ID_LEN] = {1};
+    char username[2 * ICE_UFRAG_MAX];
+    const struct ice_credentials *a = ice_agent_credentials(duo->side[0].agent);
+    snprintf(username, sizeof username, "%s:%s", a->ufrag,
+             ice_agent_credentials(duo->side[1].agent)->ufrag);
+    struct stun_writer w = stun_begin(buffer, sizeof buffer, STUN_REQUEST, STUN_BINDING, id);
+    stun_add_bytes(&w, STUN_USERNAME, bytes_text(username));
+    stun_add_u32(&w, STUN_PRIORITY, 1);
+    stun_add_u64(&w, STUN_ICE_CONTROLLING, UINT64_MAX);
+    struct stun_key *key = stun_key_new(bytes_text(a->pwd));
+    stun_add_integrity(&w, key);
+    stun_add_fingerprint(&w);
+    stun_key_free(key);
+    struct datagram check = {at("10.0.0.2:2000"), at("10.0.0.1:1000"), stun_end(&w)};
+    assert_int_equal(ice_agent_input(duo->side[0].agent, duo->now, &check), ICE_KEPT);
+}
+
+// RFC 7675 5.1: what was nominated before is not sent on again, whatever the peer still says.
+static void test_ice_consent_lost_is_not_given_by_a_check(void **state)
+{
+    (void)state;
+    struct duo *duo = duo_connected();
+    duo->drop = answer_403;
+    duo_run(duo, 8 * S);
+    assert_int_equal(duo_state(duo, 0), ICE_FAILED);
+    assert_int_equal(ice_agent_role(duo->side[0].agent), ICE_CONTROLLING);
+    conflict_input(duo);
+    assert_int_equal(ice_agent_role(duo->side[0].agent), ICE_CONTROLLED);
+    duo_run(duo, 9 * S);
+    assert_int_equal(duo_state(duo, 0), ICE_FAILED);
+    assert_null(ice_agent_selected(duo->side[0].agent));
+    assert_false(ice_agent_may_send(duo->side[0].agent));
+    duo_free(duo);
+}
+
 // ----------------------------------------------------------------------------------------- restart
 
 static void both_restart(struct duo *duo)
@@ -482,6 +522,7 @@ int main(void)
         cmocka_unit_test(test_ice_consent_expires),
         cmocka_unit_test(test_ice_consent_needs_authentic_answers),
         cmocka_unit_test(test_ice_consent_is_revoked),
+        cmocka_unit_test(test_ice_consent_lost_is_not_given_by_a_check),
         cmocka_unit_test(test_ice_restart_keeps_the_old_pair_meanwhile),
         cmocka_unit_test(test_ice_restart_after_the_path_died),
         cmocka_unit_test(test_ice_restart_that_fails),

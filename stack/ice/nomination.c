@@ -91,6 +91,10 @@ static void selected_set(struct ice_agent *agent, nanotime now, uint16_t slot)
 // best valid one.
 void ice_selected_update(struct ice_agent *agent, nanotime now)
 {
+    // RFC 7675 5.1: consent that was lost comes back by a restart alone, not by a nomination that
+    // was in force before, nor by what the peer still says.
+    if (agent->state == ICE_FAILED || agent->state == ICE_CLOSED)
+        return;
     uint16_t slot = agent->nominated;
     if (slot == NO_INDEX && !(agent->has_selected && agent->selected_previous)) {
         slot = best_valid(agent, now, true);
