@@ -37,11 +37,13 @@ FUZZ_LINK ?= $(CC)
 
 # What a harness links is decided by the objects that it asks for: one list does for all.
 $(BUILD)/fuzz/%: $(BUILD)/fuzz/%.o $(FUZZ_MAIN) $(filter $(BUILD)/%.a,$(LINKS_fuzz))
-	$(FUZZ_LINK) $(OPTIMIZE) -o $@ $< $(FUZZ_MAIN) $(LINKS_fuzz) $(LDFLAGS)
+	$(call say,link    $@)
+	$(Q)$(FUZZ_LINK) $(OPTIMIZE) -o $@ $< $(FUZZ_MAIN) $(LINKS_fuzz) $(LDFLAGS)
 
 # What takes seeds out of captures: see ci/fuzz-seeds.
 $(BUILD)/fuzz/kit/seeds: $(BUILD)/fuzz/kit/seeds.o $(filter $(BUILD)/%.a,$(LINKS_fuzz))
-	$(CC) $(OPTIMIZE) -o $@ $< $(LINKS_fuzz) $(LDFLAGS)
+	$(call say,link    $@)
+	$(Q)$(CC) $(OPTIMIZE) -o $@ $< $(LINKS_fuzz) $(LDFLAGS)
 
 $(addprefix fuzz-,$(FUZZ_NAMES)): fuzz-%:
 	+@$(FUZZ_MAKE) $(FUZZ_BUILD)/fuzz/$*
@@ -69,8 +71,8 @@ fuzz-selftest:
 # For ci/fuzz-selftest: PLANT, whose copy is there, in HARNESS.
 PLANT_AT = $(BUILD)/plants/$(PLANT)
 fuzz-plant: $(BUILD)/fuzz/$(HARNESS).o $(filter $(BUILD)/%.a,$(LINKS_fuzz))
-	$(CC) $(CFLAGS_ALL) -DSIMRTC_PLANT -c -o $(PLANT_AT)/copy.o $(PLANT_AT)/copy.c
-	$(CC) $(OPTIMIZE) -o $(PLANT_AT)/$(HARNESS) $< $(PLANT_AT)/copy.o $(LINKS_fuzz) $(LDFLAGS)
+	$(Q)$(CC) $(CFLAGS_ALL) -DSIMRTC_PLANT -c -o $(PLANT_AT)/copy.o $(PLANT_AT)/copy.c
+	$(Q)$(CC) $(OPTIMIZE) -o $(PLANT_AT)/$(HARNESS) $< $(PLANT_AT)/copy.o $(LINKS_fuzz) $(LDFLAGS)
 fuzz-planted:
 	+@$(FUZZ_MAKE) PLANT=$(PLANT) HARNESS=$(HARNESS) fuzz-plant
 
