@@ -293,6 +293,10 @@ struct dtls *dtls_new(const struct dtls_config *config)
     SSL_set_bio(dtls->ssl, bio, bio);
     SSL_set_app_data(dtls->ssl, dtls);
     DTLS_set_link_mtu(dtls->ssl, (long)config->mtu + UDP_IP_OVERHEAD - AEAD_OVERHEAD);
+    if (config->srtp_profiles) {
+        int wrong = SSL_set_tlsext_use_srtp(dtls->ssl, config->srtp_profiles);
+        assert(!wrong);
+    }
     if (config->role == DTLS_CLIENT)
         SSL_set_connect_state(dtls->ssl);
     else
@@ -453,6 +457,20 @@ static char *hex_write(char *to, const uint8_t *from, size_t len)
     }
     *to = 0;
     return to;
+}
+
+uint16_t dtls_srtp_profile(const struct dtls *dtls)
+{
+    const SRTP_PROTECTION_PROFILE *profile =
+        dtls->stats.connected_at == TIME_NEVER ? NULL : SSL_get_selected_srtp_profile(dtls->ssl);
+    return profile ? (uint16_t)profile->id : 0;
+}
+
+bool dtls_srtp_material(const struct dtls *dtls, uint8_t *to, size_t len)
+{
+    static const char label[] = "EXTRACTOR-dtls_srtp"; // RFC 5764 4.2
+    return dtls->stats.connected_at != TIME_NEVER &&
+           SSL_export_keying_material(dtls->ssl, to, len, label, sizeof label - 1, NULL, 0, 0) == 1;
 }
 
 const char *dtls_key_log(const struct dtls *dtls, char *to)

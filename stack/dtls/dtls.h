@@ -36,6 +36,10 @@ enum dtls_role { DTLS_CLIENT, DTLS_SERVER };
 enum dtls_state { DTLS_NEW, DTLS_CONNECTING, DTLS_CONNECTED, DTLS_CLOSED, DTLS_FAILED };
 const char *dtls_state_name(enum dtls_state state);
 
+// RFC 8827 6.5: DTLS-SRTP. Without media, too: pion and GStreamer refuse a peer that does not agree
+// on a profile.
+#define DTLS_SRTP_PROFILES "SRTP_AEAD_AES_128_GCM:SRTP_AES128_CM_SHA1_80"
+
 struct dtls_config {
     const struct dtls_identity *identity;
     enum dtls_role role;
@@ -43,6 +47,9 @@ struct dtls_config {
     const struct dtls_fingerprint *remote;
     unsigned remote_count;
     size_t mtu;      // the largest datagram to send: a UDP payload
+    // SRTP protection profiles to agree on, colon-separated as OpenSSL spells them, by preference;
+    // NULL: DTLS_SRTP_PROFILES. Borrowed until dtls_new returns.
+    const char *srtp_profiles;
     struct rng *rng; // borrowed for the life of the association
     struct trace trace;
 };
@@ -94,6 +101,13 @@ const char *dtls_failure(const struct dtls *dtls);
 enum dtls_role dtls_role(const struct dtls *dtls);
 // The most that dtls_send takes; 0 until connected.
 size_t dtls_data_max(const struct dtls *dtls);
+
+// What the two agreed on for SRTP (RFC 5764 4.1.2), by its number in DTLS; 0: nothing, or not
+// connected.
+uint16_t dtls_srtp_profile(const struct dtls *dtls);
+// The first `len` bytes of the keying material (RFC 5764 4.2): client and server key, client and
+// server salt. False: not connected.
+bool dtls_srtp_material(const struct dtls *dtls, uint8_t *to, size_t len);
 
 // The line for Wireshark that decrypts this association: "CLIENT_RANDOM <hex> <hex>", without its
 // end. `to` holds DTLS_KEY_LOG_MAX bytes; returns `to`, empty until connected.

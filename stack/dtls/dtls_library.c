@@ -108,10 +108,7 @@ static SSL_CTX *context_new(const struct dtls_identity *identity)
                SSL_CTX_set1_groups_list(context, "P-256:X25519:P-384") &&
                SSL_CTX_set1_sigalgs_list(context, "ECDSA+SHA256:RSA-PSS+SHA256:RSA+SHA256:"
                                                   "ECDSA+SHA384:RSA-PSS+SHA384:RSA+SHA384") &&
-               // RFC 8827 6.5: DTLS-SRTP. Without media, too: pion and GStreamer refuse a peer that
-               // does not agree on a profile. Zero: it is set.
-               SSL_CTX_set_tlsext_use_srtp(context, "SRTP_AEAD_AES_128_GCM:"
-                                                    "SRTP_AES128_CM_SHA1_80") == 0 &&
+               SSL_CTX_set_tlsext_use_srtp(context, DTLS_SRTP_PROFILES) == 0 && // zero: it is set
                SSL_CTX_use_certificate(context, identity->certificate) &&
                SSL_CTX_use_PrivateKey(context, identity->key) &&
                SSL_CTX_set_max_send_fragment(context, 2048);
