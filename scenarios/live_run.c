@@ -494,6 +494,26 @@ static void add_metric(struct arena *arena, struct result_metric *to, const char
     *to = (struct result_metric){name, arena_text(arena, time_print(value, text)), false};
 }
 
+// What reached a peer by each way: three metrics.
+static unsigned add_path(struct run *run, unsigned peer, struct arena *arena,
+                         struct result_metric *to)
+{
+    struct program *p = &run->live->programs[peer];
+    const char *name = run->scenario->peers[peer].name;
+    (void)live_path_look(run, &p->path);
+    const struct {
+        const char *name;
+        uint64_t bytes;
+    } ways[] = {{"direct", p->path.direct},
+                {"relayed", p->path.relayed},
+                {"relayed-tcp", p->path.relayed_tcp}};
+    for (unsigned i = 0; i < 3; i++)
+        to[i] = (struct result_metric){
+            arena_printf(arena, "live.%s.%s-bytes", name, ways[i].name),
+            arena_printf(arena, "%llu", (unsigned long long)ways[i].bytes), true};
+    return 3;
+}
+
 // One that says that it cannot restart ICE may have been told to by the other side.
 static void forgive_restart(struct run *run, struct arena *arena, struct result *out)
 {
@@ -504,8 +524,9 @@ static void forgive_restart(struct run *run, struct arena *arena, struct result 
         if (out->verdict != VERDICT_FAILED || !live_adapter_cannot_restart(run->peers[i].peer))
             continue;
         out->verdict = VERDICT_UNSUPPORTED;
-        out->why = arena_printf(arena, "%s: its stack cannot restart ICE, also when it is asked to",
-                                run->scenario->peers[i].name);
+        out->why =
+            arena_printf(arena, "%s: its stack cannot restart ICE, nor follow when it is asked to",
+                         run->scenario->peers[i].name);
     }
 }
 
@@ -527,13 +548,17 @@ void live_run_result(struct run *run, struct arena *arena, struct result *out)
     struct live_lateness late = {0};
     if (live->net)
         late = live_net_lateness(live->net);
-    struct result_metric *metrics = arena_alloc(arena, sizeof *metrics * (out->metrics_count + 4));
+    unsigned peers = run->scenario->peers_count;
+    struct result_metric *metrics =
+        arena_alloc(arena, sizeof *metrics * (out->metrics_count + 4 + 3 * peers));
     memcpy(metrics, out->metrics, sizeof *metrics * out->metrics_count);
     metrics[out->metrics_count++] = (struct result_metric){
         "live.packets", arena_printf(arena, "%llu", (unsigned long long)late.packets), true};
     add_metric(arena, &metrics[out->metrics_count++], "live.lateness-p50", late.p50);
     add_metric(arena, &metrics[out->metrics_count++], "live.lateness-p99", late.p99);
     add_metric(arena, &metrics[out->metrics_count++], "live.lateness-max", late.max);
+    for (unsigned i = 0; i < peers && live->net; i++)
+        out->metrics_count += add_path(run, i, arena, metrics + out->metrics_count);
     out->metrics = metrics;
     if (live->stopped) {
         out->verdict = live->verdict;

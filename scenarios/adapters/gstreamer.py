@@ -140,7 +140,8 @@ class Peer:
         self.media = media
         self.pipeline = Gst.Pipeline.new("peer")
         self.bin = Gst.ElementFactory.make("webrtcbin", "webrtc")
-        self.bin.set_property("bundle-policy", GstWebRTC.WebRTCBundlePolicy.MAX_BUNDLE)
+        # A refused section of a bundle ends webrtcbin 1.22 by an assertion.
+        self.bin.set_property("bundle-policy", GstWebRTC.WebRTCBundlePolicy.NONE if media else GstWebRTC.WebRTCBundlePolicy.MAX_BUNDLE)
         self.bin.set_property("ice-transport-policy", getattr(GstWebRTC.WebRTCICETransportPolicy, iceTransportPolicy.upper()))
         self.pipeline.add(self.bin)
         for server in iceServers:

@@ -118,7 +118,8 @@ static void put_media_line(struct text *to, const struct sdp_media *offered, boo
 }
 
 // RFC 3264 6: rejected by port 0, its mid kept (RFC 5888 9.1). The rest is to be ignored, but pion
-// looks for what its formats are, and GStreamer and aiortc for a transport in every section.
+// looks for what its formats are, GStreamer and aiortc for a transport in every section, and aiortc
+// waits for its candidates unless there are no more.
 static void put_refusal(struct text *to, const struct sdp_local *local,
                         const struct sdp_media *media)
 {
@@ -136,7 +137,7 @@ static void put_refusal(struct text *to, const struct sdp_local *local,
         rest = bytes_from(rest, end ? len + 1 : len);
     }
     if (!bytes_is(media->kind, "application"))
-        text_put(to, "a=inactive\r\n");
+        text_put(to, "a=inactive\r\na=end-of-candidates\r\n");
 }
 
 void sdp_write_answer(struct text *to, const struct sdp_local *local, const struct sdp *offer)
