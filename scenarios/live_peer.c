@@ -7,6 +7,7 @@
 #include "scenarios/live_config.h"
 #include "scenarios/live_json.h"
 #include "scenarios/live_stats.h"
+#include "scenarios/socket_stream.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -38,6 +39,9 @@ struct peer_process {
     void *peer;
     struct peer_config config;
     int sockets[PEER_LOCALS_MAX];
+    struct socket_streams *streams;            // NULL: none yet
+    bool stream_full;                          // told once
+    unsigned stream_sockets[PEER_STREAMS_MAX]; // number + 1 in `streams`, by the peer's
     nanotime epoch;
     bool started, ended, failed;
     struct text incoming, outgoing;
@@ -138,6 +142,55 @@ static void socket_send(struct peer_process *p, const struct datagram *datagram)
     }
 }
 
+static void pump(struct peer_process *p);
+
+static void stream_open(struct peer_process *p, const struct peer_output *out)
+{
+    if (!p->streams)
+        p->streams = socket_streams_new(PEER_STREAMS_MAX);
+    int number = socket_streams_connect(p->streams, &out->datagram.from, &out->datagram.to);
+    p->stream_sockets[out->stream] = (unsigned)(number + 1);
+    if (number < 0)
+        ops->stream_event(p->peer, now_of(p), out->stream, PEER_STREAM_REFUSED, (struct bytes){0});
+}
+
+static void stream_output(struct peer_process *p, const struct peer_output *out)
+{
+    if (out->kind == PEER_STREAM_OPEN) {
+        stream_open(p, out);
+        return;
+    }
+    unsigned number = p->stream_sockets[out->stream];
+    if (number == 0)
+        return;
+    if (out->kind == PEER_STREAM_CLOSE) {
+        socket_streams_close(p->streams, number - 1);
+        p->stream_sockets[out->stream] = 0;
+    } else if (!socket_streams_send(p->streams, number - 1, out->bytes) && !p->stream_full) {
+        p->stream_full = true;
+        tell_error(p, false, "messages are dropped: the stream to their server is full");
+    }
+}
+
+static void read_stream(struct peer_process *p, const struct socket_stream_event *event)
+{
+    static const enum peer_stream_event events[] = {
+        [SOCKET_STREAM_OPENED] = PEER_STREAM_OPENED,
+        [SOCKET_STREAM_BYTES] = PEER_STREAM_BYTES,
+        [SOCKET_STREAM_CLOSED] = PEER_STREAM_CLOSED,
+        [SOCKET_STREAM_REFUSED] = PEER_STREAM_REFUSED,
+    };
+    unsigned stream = 0;
+    while (stream < PEER_STREAMS_MAX && p->stream_sockets[stream] != event->id + 1)
+        stream++;
+    if (stream == PEER_STREAMS_MAX)
+        return;
+    if (event->kind == SOCKET_STREAM_CLOSED || event->kind == SOCKET_STREAM_REFUSED)
+        p->stream_sockets[stream] = 0;
+    ops->stream_event(p->peer, now_of(p), stream, events[event->kind], event->bytes);
+    pump(p);
+}
+
 // ---------------------------------------------------------------------------------------- channels
 
 static unsigned number_of(struct peer_process *p, unsigned handle)
@@ -230,6 +283,7 @@ static void on_output(struct peer_process *p, const struct peer_output *out)
     case PEER_STREAM_OPEN:
     case PEER_STREAM_SEND:
     case PEER_STREAM_CLOSE:
+        stream_output(p, out);
         return;
     case PEER_CLEAR:
     case PEER_FRAME:
@@ -508,21 +562,27 @@ static void write_events(struct peer_process *p)
 
 static bool wait_once(struct peer_process *p)
 {
-    struct pollfd fds[2 + PEER_LOCALS_MAX];
+    struct pollfd fds[2 + PEER_LOCALS_MAX + PEER_STREAMS_MAX];
+    struct socket_stream_event event;
     unsigned sockets = p->peer ? p->config.locals_count : 0;
     fds[0] = (struct pollfd){.fd = p->queued_len > QUEUE_MAX ? -1 : STDIN_FILENO, .events = POLLIN};
     fds[1] = (struct pollfd){.fd = p->outgoing.len ? STDOUT_FILENO : -1, .events = POLLOUT};
     for (unsigned i = 0; i < sockets; i++)
         fds[2 + i] = (struct pollfd){.fd = p->sockets[i], .events = POLLIN};
+    unsigned streams = p->streams ? socket_streams_fill(p->streams, fds + 2 + sockets) : 0;
     nanotime deadline = p->started ? ops->deadline(p->peer) : TIME_NEVER;
     nanotime span = deadline == TIME_NEVER ? TIME_S : time_max(deadline - now_of(p), 0);
     struct timespec wait = {.tv_sec = span / TIME_S, .tv_nsec = span % TIME_S};
-    if (ppoll(fds, 2 + sockets, deadline == TIME_NEVER ? NULL : &wait, NULL) < 0)
+    if (ppoll(fds, 2 + sockets + streams, deadline == TIME_NEVER ? NULL : &wait, NULL) < 0)
         return errno == EINTR;
     for (unsigned i = 0; i < sockets; i++) {
         if (fds[2 + i].revents)
             read_socket(p, i);
     }
+    if (p->streams)
+        socket_streams_ready(p->streams, fds + 2 + sockets, streams);
+    while (p->streams && socket_streams_next(p->streams, &event))
+        read_stream(p, &event);
     if (fds[0].revents)
         read_commands(p);
     pump(p);
@@ -543,6 +603,7 @@ int live_peer_main(void)
         continue;
     if (p.peer)
         ops->destroy(p.peer);
+    socket_streams_free(p.streams);
     while (p.first) {
         struct queued *next = p.first->next;
         free(p.first);
