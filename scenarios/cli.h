@@ -24,6 +24,7 @@ int cli_adapter_check(int argc, char **argv);
 int cli_explain(int argc, char **argv);
 int cli_metrics(int argc, char **argv);
 int cli_coverage(int argc, char **argv);
+int cli_clip(int argc, char **argv);
 int cli_stun(int argc, char **argv);
 int cli_turn_server(int argc, char **argv);
 int cli_turn_client(int argc, char **argv);

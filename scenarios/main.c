@@ -17,6 +17,7 @@ static const struct {
     {"adapter-check", cli_adapter_check, "does a program speak the adapter protocol?"},
     {"explain", cli_explain, "print the world that a scenario file describes"},
     {"coverage", cli_coverage, "which requirements of the RFCs have scenarios"},
+    {"clip", cli_clip, "make media clips for scenarios, and look into them"},
     {"metrics", cli_metrics, "list the names that an expectation may use"},
     {"stun", cli_stun, "ask a STUN server over real sockets, also what the NAT does"},
     {"turn-server", cli_turn_server, "be a STUN and TURN server on real sockets"},
