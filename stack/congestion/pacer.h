@@ -48,7 +48,7 @@ struct pacer_item {
 enum pacer_outcome {
     PACER_QUEUED,
     PACER_FULL_PACKETS, // packets_max wait
-    PACER_FULL_TIME,    // the queue's head waits for twice queue_time_max already
+    PACER_FULL_TIME,    // at the pacing rate it would wait for twice queue_time_max; never audio
     PACER_OUTCOMES,
 };
 const char *pacer_outcome_name(enum pacer_outcome outcome);
