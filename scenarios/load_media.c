@@ -3,6 +3,11 @@
 
 #include "scenarios/load_priv.h"
 
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
 struct track_nodes {
     struct scenario_track track;
     const struct yaml_node *audio, *video, *from, *layers;
@@ -153,6 +158,56 @@ static struct scenario_track track_default(enum media_kind kind)
                                               .pli = video}};
 }
 
+#define CLIP_FILE_MAX (64 * 1024 * 1024)
+
+// The whole file; freed by the caller. NULL: the reason is in `err`.
+static uint8_t *file_read(const char *path, size_t *len, struct err *err)
+{
+    FILE *file = fopen(path, "rb");
+    struct stat stat;
+    if (!file) {
+        err_set(err, "%s: %s", path, strerror(errno));
+        return NULL;
+    }
+    bool fits =
+        fstat(fileno(file), &stat) == 0 && S_ISREG(stat.st_mode) && stat.st_size <= CLIP_FILE_MAX;
+    uint8_t *bytes = fits ? mem_alloc((size_t)stat.st_size + 1) : NULL;
+    *len = fits ? fread(bytes, 1, (size_t)stat.st_size, file) : 0;
+    fclose(file);
+    if (!fits)
+        err_set(err, "%s: not a file of at most %u MiB", path, CLIP_FILE_MAX >> 20);
+    return bytes;
+}
+
+// A path is taken from the folder of the scenario's file. Cells of a matrix share what was read.
+static bool clip_load(struct load *load, const struct yaml_node *node, struct scenario_track *track)
+{
+    const char *file = load->scenario->file, *slash = strrchr(file, '/');
+    int folder = slash && track->clip[0] != '/' ? (int)(slash - file) + 1 : 0;
+    const char *path = arena_printf(load->arena, "%.*s%s", folder, file, track->clip);
+    struct scenario_clip *clip = load->set->clips;
+    while (clip && strcmp(clip->path, path) != 0)
+        clip = clip->next;
+    if (!clip) {
+        struct err why = {0};
+        size_t len = 0;
+        uint8_t *bytes = file_read(path, &len, &why);
+        struct clip *read = bytes ? clip_read(bytes_of(bytes, len), path, &why) : NULL;
+        free(bytes);
+        if (!read)
+            return err_at(load->err, node->mark, "expected a clip, got %s", why.text);
+        clip = arena_alloc(load->arena, sizeof *clip);
+        *clip = (struct scenario_clip){path, read, load->set->clips};
+        load->set->clips = clip;
+    }
+    track->config.clip = clip->clip;
+    const char *name = codec_of(clip->clip->kind)->name;
+    if (strcmp(name, track->config.codecs[0]) != 0)
+        return err_at(load->err, node->mark, "expected a clip of %s, got one of %s",
+                      track->config.codecs[0], name);
+    return true;
+}
+
 static bool label_add(struct load *load, const struct yaml_node *node,
                       const struct scenario_track *track)
 {
@@ -188,7 +243,9 @@ static bool track_load(struct load *load, const struct yaml_node *node,
     if (!codecs_load(load, video ? nodes.video : nodes.audio, &track->config) ||
         (nodes.from && !from_load(load, nodes.from, session, track)) ||
         (nodes.layers && !layers_load(load, nodes.layers, &track->config)) ||
-        !starts_load(load, &nodes, &track->config) || !label_add(load, node, track))
+        !starts_load(load, &nodes, &track->config) ||
+        (track->clip && !clip_load(load, yaml_get(node, "clip"), track)) ||
+        !label_add(load, node, track))
         return false;
     if (track->config.layers_count && !video)
         return load_expected(load, nodes.layers, "layers of video");

@@ -18,6 +18,7 @@ enum named_kind { NAMED_LAN, NAMED_SERVER, NAMED_PEER };
 struct load {
     struct arena *arena;
     struct err *err;
+    struct scenario_set *set;  // whose clips are shared
     struct scenario *scenario; // being filled
     struct names names;        // of LANs, servers and peers: kind and index
     struct names labels;       // of channels

@@ -228,7 +228,7 @@ bool load_scenario(struct scenario_set *set, const struct yaml_node *root,
                                   .memory_limit = (uint64_t)1 << 30,
                                   .outcome_override = cell->outcome,
                                   .outcome_reason = cell->reason};
-    struct load load = {.arena = &set->arena, .err = err, .scenario = scenario};
+    struct load load = {.arena = &set->arena, .err = err, .set = set, .scenario = scenario};
     bool ok = file_load(&load, root);
     names_free(&load.names);
     names_free(&load.labels);
@@ -254,6 +254,8 @@ bool scenario_load_text(struct scenario_set *set, const char *path, struct bytes
 
 void scenario_set_free(struct scenario_set *set)
 {
+    for (struct scenario_clip *at = set->clips; at; at = at->next)
+        clip_free(at->clip);
     if (set->ids)
         names_free(set->ids);
     free(set->ids);

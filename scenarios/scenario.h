@@ -306,6 +306,12 @@ struct scenario_pairs {
     unsigned only_count;
 };
 
+struct scenario_clip {
+    const char *path;
+    struct clip *clip;
+    struct scenario_clip *next;
+};
+
 struct scenario_set {
     struct arena arena;
     const struct scenario **scenarios;
@@ -313,6 +319,7 @@ struct scenario_set {
     const struct scenario_pairs *pairs; // the caller's, before loading; NULL: files as they are
     struct names *ids;                  // the set's own, like the next
     struct text id_numbers;
+    struct scenario_clip *clips; // by path, each read once
 };
 
 // Load one file, all its cells, and add them to the set. False: `err` says what is wrong where.
