@@ -58,7 +58,9 @@ struct rtcp_schedule {
     nanotime rr_current;     // T_rr_current_interval
     enum rtcp_due due;       // what the last poll gave out
     bool owed;               // poll gave `due`, rtcp_schedule_sent has not come
+    bool in_slot;            // `due` stands for the regular packet of tn
     bool feedback_waiting;
+    bool spoke;          // anything was sent: who never spoke says no goodbye (RFC 3550 6.3.7)
     uint64_t suppressed; // regular packets left out for T_rr_interval
 };
 
@@ -84,8 +86,9 @@ bool rtcp_schedule_poll(struct rtcp_schedule *s, nanotime now, enum rtcp_due *du
 void rtcp_schedule_sent(struct rtcp_schedule *s, nanotime now, size_t len);
 nanotime rtcp_schedule_deadline(const struct rtcp_schedule *s);
 
-// Td, the deterministic calculated interval (RFC 3550 6.3.1), before chance and compensation. Also
-// the measure of timeouts: members after 5, senders after 2 of them (RFC 3550 6.3.5).
+// Td, the deterministic calculated interval (RFC 3550 6.3.1), as timeouts measure it: without
+// chance, compensation or reduced minimum. Members go after 5, senders after 2 of them (RFC
+// 3550 6.3.5).
 nanotime rtcp_schedule_interval(const struct rtcp_schedule *s);
 
 #endif
