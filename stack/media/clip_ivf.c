@@ -91,7 +91,7 @@ static bool to_clock(const struct ivf *ivf, uint64_t ticks, uint64_t *out)
     if (ticks > (uint64_t)INT64_MAX / ivf->clock_rate / ivf->scale)
         return false;
     *out = ticks * ivf->scale * ivf->clock_rate / ivf->rate;
-    return *out < (uint64_t)1 << 50;
+    return *out < (uint64_t)1 << 44; // six years: time is counted in 63 bits of nanoseconds
 }
 
 bool clip_ivf_read(struct bytes file, const char *name, struct clip *clip, struct err *err)
