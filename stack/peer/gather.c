@@ -363,7 +363,8 @@ bool gather_poll(struct gather *gather, nanotime now, struct gather_output *out)
         for (unsigned i = 0; i < gather->tasks_count; i++) {
             out->stream = i;
             if (gather_stream_poll(gather, i, out) ||
-                task_poll(gather, now, &gather->tasks[i], out))
+                task_poll(gather, now, &gather->tasks[i], out) ||
+                gather_stream_poll(gather, i, out)) // what the task came to want
                 return true;
         }
     } while (gather->running && start_due(gather, now)); // one that lost its allocation
