@@ -50,13 +50,13 @@ static void flush_pages(struct tone *tone)
 
 static bool add_packet(struct tone *tone, uint8_t *bytes, size_t len, int64_t granule, bool last)
 {
-    ogg_packet packet = {.packet = bytes,
-                         .bytes = (long)len,
-                         .b_o_s = tone->stream.packetno == 0,
-                         .e_o_s = last,
-                         .granulepos = granule,
-                         .packetno = tone->stream.packetno};
-    return ogg_stream_packetin(&tone->stream, &packet) == 0;
+    ogg_packet made = {.packet = bytes,
+                       .bytes = (long)len,
+                       .b_o_s = tone->stream.packetno == 0,
+                       .e_o_s = last,
+                       .granulepos = granule,
+                       .packetno = tone->stream.packetno};
+    return ogg_stream_packetin(&tone->stream, &made) == 0;
 }
 
 // RFC 7845 5: the two packets of headers, a page each. Little-endian.

@@ -93,7 +93,7 @@ static bool next_obu(struct bytes frame, size_t at, struct obu *obu, size_t *fou
 
 enum payload_outcome av1_begin(struct payload_out *out)
 {
-    struct obu obu;
+    struct obu obu = {.next = 0};
     for (size_t at = 0; at < out->frame.bytes.len; at = obu.next)
         if (!obu_parse(out->frame.bytes, at, &obu))
             return PAYLOAD_BAD_FIELD;
@@ -103,7 +103,7 @@ enum payload_outcome av1_begin(struct payload_out *out)
 // AV1 7.5: a coded video sequence begins with a sequence header.
 bool av1_is_keyframe(struct bytes frame)
 {
-    struct obu obu;
+    struct obu obu = {.next = 0};
     for (size_t at = 0; at < frame.len && obu_parse(frame, at, &obu); at = obu.next)
         if (obu_type(obu.header[0]) == OBU_SEQUENCE)
             return true;
@@ -212,7 +212,7 @@ static enum payload_outcome close_obu(struct payload_join *join)
 {
     struct writer *w = &join->to;
     struct bytes whole = bytes_of(w->at + join->open_at, w->len - join->open_at);
-    struct obu obu;
+    struct obu obu = {.next = 0};
     join->open = false;
     if (w->failed)
         return PAYLOAD_NO_ROOM;
