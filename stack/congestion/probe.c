@@ -150,7 +150,9 @@ double probe_arrived(struct probe *probe, int id, nanotime sent, nanotime arrive
         (cluster->bytes - cluster->first_arrived_size) * 8e9 / (double)arrived_span;
     if (arrived_bps > RATIO_MAX * sent_bps)
         return 0;
-    probe->results++;
+    if (!cluster->told)
+        probe->results++;
+    cluster->told = true; // later packets of it only make the rate more exact
     *saturated = arrived_bps < SATURATED_SHARE * sent_bps;
     if (*saturated)
         return SATURATED_TARGET * arrived_bps;

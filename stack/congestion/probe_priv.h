@@ -16,7 +16,7 @@ struct probe_cluster {
     uint32_t bytes;
     nanotime first_sent, last_sent, first_arrived, last_arrived;
     uint32_t last_sent_size, first_arrived_size;
-    bool used;
+    bool used, told;
 };
 
 enum probe_state { PROBE_IDLE, PROBE_WAITING, PROBE_DONE };
