@@ -88,8 +88,8 @@ live: all
 	@ci/live
 
 live-all: live-deps-all all
-	@$(BUILD)/simrtc live scenarios/live
-	@ci/adapter-pairs
+	@$(BUILD)/simrtc live scenarios/live --out $(BUILD)/live
+	@$(BUILD)/simrtc live --matrix peers scenarios/live --jobs 4 --out $(BUILD)/live-matrix
 	@ci/live
 
 clean:

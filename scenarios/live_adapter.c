@@ -24,8 +24,8 @@ struct output {
 };
 
 // What the stack says that it cannot do.
-static const char *const cannot_words[] = {"trickle",  "restart",   "relay",     "retransmits",
-                                           "lifetime", "unordered", "negotiated"};
+static const char *const cannot_words[] = {"trickle",  "restart",   "relay",      "retransmits",
+                                           "lifetime", "unordered", "negotiated", "turn-tcp"};
 enum cannot {
     CANNOT_TRICKLE = 1,
     CANNOT_RESTART = 2,
@@ -34,6 +34,7 @@ enum cannot {
     CANNOT_LIFETIME = 16,
     CANNOT_UNORDERED = 32,
     CANNOT_NEGOTIATED = 64,
+    CANNOT_TURN_TCP = 128,
 };
 
 struct channel {
@@ -252,6 +253,10 @@ static void learn_stack(struct adapter *a, nanotime now, const json_t *event)
     }
     if (a->config.relay_only && a->cannot & CANNOT_RELAY)
         live_adapter_fail(a, now, true, "%s cannot be told to use relays alone", stack);
+    for (i = 0; i < a->config.servers_count; i++) {
+        if (a->config.servers[i].transport == PEER_TCP && a->cannot & CANNOT_TURN_TCP)
+            live_adapter_fail(a, now, true, "%s cannot reach a TURN server by TCP", stack);
+    }
 }
 
 static bool on_stats(struct adapter *a, nanotime now, const json_t *event)
