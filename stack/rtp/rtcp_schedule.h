@@ -55,7 +55,6 @@ struct rtcp_schedule {
     nanotime interval;       // T_rr, randomised, from the last computation
     nanotime early_at;       // TIME_NEVER: none
     nanotime last_regular;   // t_rr_last; TIME_NEVER: none yet
-    nanotime rr_current;     // T_rr_current_interval
     enum rtcp_due due;       // what the last poll gave out
     bool owed;               // poll gave `due`, rtcp_schedule_sent has not come
     bool in_slot;            // `due` stands for the regular packet of tn
