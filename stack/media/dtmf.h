@@ -79,8 +79,9 @@ struct dtmf_receiver {
     uint32_t duration;  // units in all
     unsigned digits;
 };
-// A packet of the telephone-event payload type. After BEGAN and ENDED `event` and `duration` tell
-// which.
+// A packet of the telephone-event payload type; of several events packed into one (RFC
+// 4733 2.5.1.5, which WebRTC's senders do not do) the first counts. After BEGAN and ENDED `event`
+// and `duration` tell which.
 enum dtmf_news dtmf_receiver_input(struct dtmf_receiver *receiver, uint32_t timestamp,
                                    struct bytes payload);
 
