@@ -256,6 +256,35 @@ static void test_gcc_reports_without_feedback(void **state)
     gcc_free(gcc);
 }
 
+// Told as missing, then as received: it was only late. In sum nothing is lost, and what is told
+// twice counts once.
+static void test_gcc_late_packet_is_not_lost(void **state)
+{
+    (void)state;
+    struct gcc *gcc = gcc_new(&(struct gcc_config){.start_bps = 300 * KBPS});
+    gcc_start(gcc, 0);
+    struct arrival_result results[20];
+    for (uint16_t i = 0; i < 20; i++) {
+        gcc_sent(gcc, i * TIME_MS,
+                 &(struct gcc_packet){.sequence = i, .size = 100, .probe_cluster = GCC_NO_PROBE});
+        results[i] = (struct arrival_result){i, i != 7, (20 + i) * TIME_MS};
+    }
+    struct gcc_stats stats;
+    gcc_stats(gcc, &stats);
+    assert_int_equal(stats.in_flight_bytes, 2000);
+    gcc_feedback(gcc, 50 * TIME_MS, results, 20);
+    gcc_stats(gcc, &stats);
+    assert_int_equal(stats.lost, 1);
+    assert_int_equal(stats.in_flight_bytes, 0);
+    results[7].received = true;
+    gcc_feedback(gcc, 60 * TIME_MS, results, 20);
+    gcc_stats(gcc, &stats);
+    assert_int_equal(stats.lost, 0);
+    assert_int_equal(stats.acked, 20);
+    assert_int_equal(stats.in_flight_bytes, 0);
+    gcc_free(gcc);
+}
+
 // Any results: for packets never sent, twice, times that make no sense.
 static void test_gcc_hostile_results(void **state)
 {
@@ -307,6 +336,7 @@ int main(void)
         cmocka_unit_test(test_gcc_two_runs_are_equal),
         cmocka_unit_test(test_gcc_application_limited),
         cmocka_unit_test(test_gcc_reports_without_feedback),
+        cmocka_unit_test(test_gcc_late_packet_is_not_lost),
         cmocka_unit_test(test_gcc_hostile_results),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
