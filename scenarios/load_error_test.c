@@ -190,6 +190,17 @@ static const struct wrong host_wrong[] = {
      "3:37: expected the name of a server, got 'stn': did you mean 'stun'?"},
     {SERVER("{at: wan, kind: sturn}"),
      "3:33: expected stun or turn, got 'sturn': did you mean 'stun'?"},
+    {SERVER("{at: wan, transports: udp}"), "3:39: expected a list of transports, got 'udp'"},
+    {SERVER("{at: wan, transports: [upd]}"),
+     "3:40: expected udp or tcp, got 'upd': did you mean 'udp'?"},
+    {SERVER("{at: wan, transports: []}"), "3:39: expected udp, tcp or both, got an empty list"},
+    {SERVER("{at: wan, transports: [udp, tcp]}"), "3:45: expected udp of a STUN server, got 'tcp'"},
+    {"name: x\nservers: {turn: {at: wan}}\npeers: {a: {at: wan, ice-servers: [{turn: tcp}]}, b: "
+     "{at: wan}}\n",
+     "3:43: expected a transport of that server, got 'tcp'"},
+    {"name: x\nservers: {turn: {at: wan}}\npeers: {a: {at: wan, ice-servers: [{turn: sctp}]}, b: "
+     "{at: wan}}\n",
+     "3:43: expected udp or tcp, got 'sctp': did you mean 'tcp'?"},
     {SERVER("{at: wan, user: ''}"), "3:33: expected text, got ''"},
     {SERVER("{at: wan, user: []}"), "3:33: expected text, got an empty list"},
     {HEAD "servers: {relay: {at: wan}}\n",

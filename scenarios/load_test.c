@@ -657,6 +657,33 @@ static void test_load_damaged_file_is_an_error_or_a_scenario(void **state)
     free(copy);
 }
 
+// Both ways to a server are two servers of the peer.
+static void test_load_transports(void **state)
+{
+    (void)state;
+    struct loaded l = load("name: x\n"
+                           "servers: {turn: {at: wan, transports: [tcp, udp]}, stun: {at: wan},\n"
+                           "  turn-two: {at: wan, port: 443, transports: [tcp]}}\n"
+                           "peers:\n"
+                           "  a: {at: wan, ice-servers: [stun, turn, turn-two]}\n"
+                           "  b: {at: wan, ice-servers: [{turn: tcp}, {turn: udp}]}\n");
+    assert_int_equal(l.first->servers[0].transports, 1u << PEER_UDP | 1u << PEER_TCP);
+    assert_int_equal(l.first->servers[1].transports, 1u << PEER_UDP);
+    assert_int_equal(l.first->servers[2].transports, 1u << PEER_TCP);
+    const struct scenario_peer *a = &l.first->peers[0], *b = &l.first->peers[1];
+    assert_int_equal(a->servers_count, 4);
+    assert_int_equal(a->servers[1], 0);
+    assert_int_equal(a->transports[1], PEER_UDP); // UDP first
+    assert_int_equal(a->servers[2], 0);
+    assert_int_equal(a->transports[2], PEER_TCP);
+    assert_int_equal(a->servers[3], 2);
+    assert_int_equal(a->transports[3], PEER_TCP);
+    assert_int_equal(b->servers_count, 2);
+    assert_int_equal(b->transports[0], PEER_TCP);
+    assert_int_equal(b->transports[1], PEER_UDP);
+    scenario_set_free(&l.set);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -664,6 +691,7 @@ int main(void)
         cmocka_unit_test(test_load_everything_gateways),
         cmocka_unit_test(test_load_everything_servers_and_peers),
         cmocka_unit_test(test_load_everything_session),
+        cmocka_unit_test(test_load_transports),
         cmocka_unit_test(test_load_everything_timeline),
         cmocka_unit_test(test_load_defaults),
         cmocka_unit_test(test_load_session_sides),

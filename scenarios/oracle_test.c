@@ -195,6 +195,28 @@ static void test_oracle_firewalls(void **state)
           OUTCOME_DIRECT, SRFLX, SRFLX | PRFLX);
 }
 
+// RFC 8656 2.1: who cannot send UDP reaches a relay by TCP, where the firewall lets that out.
+static void test_oracle_relays_by_tcp(void **state)
+{
+    (void)state;
+#define BY_TCP(from, to, port)                                                                     \
+    "servers: {stun: {at: wan}, turn: {at: wan, transports: [udp, tcp], port: " port "}}\n"        \
+    "peers: {alice: {at: " from ", " BOTH "}, bob: {at: " to ", " BOTH "}}\n"                      \
+    "session: {trickle: false}\n"
+    check(compute(WALL("udp-blocked") BY_TCP("a", "b", "3478")), OUTCOME_RELAY, RELAY,
+          SRFLX | PRFLX);
+    check(compute(WALL("udp-blocked") BY_TCP("a", "wan", "3478")), OUTCOME_RELAY, RELAY, HOST);
+    check(compute(WALL("corporate") BY_TCP("a", "b", "3478")), OUTCOME_NONE, 0, 0);
+    check(compute(WALL("corporate") BY_TCP("a", "b", "443")), OUTCOME_RELAY, RELAY, SRFLX | PRFLX);
+    check(compute(WALL("{default-out: deny}") BY_TCP("a", "b", "3478")), OUTCOME_NONE, 0, 0);
+    // Both behind such firewalls, through one server: from relay to relay.
+    check(compute("name: x\nnetwork: {lans: {a: {gateway: {firewall: udp-blocked}}, b: {gateway: "
+                  "{nat: symmetric, firewall: udp-blocked}}}}\n" BY_TCP("a", "b", "3478")),
+          OUTCOME_RELAY, RELAY, RELAY);
+    // Without a firewall it is of no use to anyone.
+    check(compute(WALL("home") BY_TCP("a", "b", "3478")), OUTCOME_DIRECT, SRFLX, SRFLX | PRFLX);
+}
+
 static void test_oracle_peers_of_many_kinds(void **state)
 {
     (void)state;
@@ -269,6 +291,7 @@ int main(void)
         cmocka_unit_test(test_oracle_one_lan_and_hairpin),
         cmocka_unit_test(test_oracle_chains),
         cmocka_unit_test(test_oracle_firewalls),
+        cmocka_unit_test(test_oracle_relays_by_tcp),
         cmocka_unit_test(test_oracle_peers_of_many_kinds),
         cmocka_unit_test(test_oracle_what_signaling_loses),
     };
