@@ -13,6 +13,7 @@
 
 #include "base/rng.h"
 #include "base/trace.h"
+#include "stack/media/clip.h"
 #include "stack/media/media_stats.h"
 #include "stack/rtp/rtp.h"
 
@@ -20,14 +21,13 @@
 #define MEDIA_LABEL_MAX 32
 #define MEDIA_LAYERS_MAX 3
 #define MEDIA_CODECS_MAX 4
+#define MEDIA_MID_MAX 32
 
 enum media_kind { MEDIA_AUDIO, MEDIA_VIDEO };
 const char *media_kind_name(enum media_kind kind);
 
 // Which forward error correction protects a video track; each also needs to be negotiated.
 enum media_fec { MEDIA_NO_FEC, MEDIA_ULPFEC, MEDIA_FLEXFEC };
-
-struct clip; // frames of a file (source.h)
 
 struct media_layer {
     const char *rid;  // "q", "h", "f"; NULL: no simulcast
@@ -114,6 +114,43 @@ void media_free(struct media *media);
 int media_track_add(struct media *media, const struct media_track_config *config);
 unsigned media_tracks(const struct media *media);
 const struct media_track_config *media_track_config(const struct media *media, unsigned track);
+
+// What this side will send with: known from media_track_add on, for the description.
+struct media_ssrcs {
+    uint32_t media[MEDIA_LAYERS_MAX], rtx[MEDIA_LAYERS_MAX], fec[MEDIA_LAYERS_MAX];
+    unsigned layers; // at least 1, also of one who only receives: RTCP is sent under media[0]
+};
+void media_ssrcs(const struct media *media, unsigned track, struct media_ssrcs *out);
+
+// What the two descriptions agree on for one m= section. May come again (a new offer and answer).
+#define MEDIA_FORMATS_MAX 24
+struct media_format {
+    enum codec_kind kind;
+    uint32_t clock_rate;
+    uint8_t send_type, receive_type;         // payload types; mostly the same
+    uint8_t apt;                             // of RTX: the receive type that it repairs
+    bool single_nal;                         // H.264 packetization-mode 0
+    bool nack, pli, fir, remb, transport_cc; // a=rtcp-fb
+};
+struct media_remote_ssrc {    // a=ssrc of the other side; those that are not signaled are learnt
+    uint32_t media, rtx, fec; // rtx and fec 0: none (a=ssrc-group FID, FEC-FR)
+};
+struct media_agreement {
+    struct bytes mid; // copied
+    bool rejected;    // port 0: nothing flows
+    bool send, receive;
+    struct media_format formats[MEDIA_FORMATS_MAX]; // by preference of the other side
+    unsigned formats_count;
+    struct rtp_extension_map extensions;
+    bool reduced_size; // a=rtcp-rsize
+    bool simulcast;    // our layers were taken, by their rids
+    bool layer_taken[MEDIA_LAYERS_MAX];
+    struct media_remote_ssrc remotes[MEDIA_LAYERS_MAX];
+    unsigned remotes_count;
+};
+// False: the mid is taken by another track, or too long.
+bool media_agree(struct media *media, nanotime now, unsigned track,
+                 const struct media_agreement *agreement);
 
 // Flow: from the moment that SRTP is up.
 void media_start(struct media *media, nanotime now);

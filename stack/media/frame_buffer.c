@@ -1,0 +1,369 @@
+#include "stack/media/frame_buffer.h"
+
+#include "base/arena.h"
+#include "stack/rtp/rtp.h"
+
+#include <stdlib.h>
+
+#define MEAN_FRAMES 30 // of the W3C's freeze
+#define FREEZE_MORE (150 * TIME_MS)
+#define PAUSE (5 * TIME_S)
+#define DECAY_SHIFT 6   // of the jitter: 1/64 a frame
+#define BASE_WINDOW 250 // frames over which the least delay is looked for
+
+struct slot {
+    int64_t sequence; // -1: empty
+    uint32_t timestamp;
+    bool marker, empty, start, keyframe;
+    uint16_t width, height;
+    uint16_t len;
+    nanotime at;
+    uint8_t *bytes; // RTP_PACKET_MAX, once needed
+};
+
+struct frame_buffer {
+    struct slot slots[FRAME_BUFFER_PACKETS];
+    uint32_t clock_rate;
+    int64_t next;        // the first sequence that is not done; -1: nothing came yet
+    int64_t newest;      // the highest that came
+    bool broken;         // waits for a key frame
+    nanotime hole_since; // TIME_NEVER: no hole is being waited for
+
+    // The frame at `next`, once it is whole.
+    bool has_ready;
+    struct frame ready;
+    nanotime due;
+
+    bool has_timestamp;
+    uint32_t last_timestamp;
+    int64_t unwrapped; // of last_timestamp
+
+    // Delay from capture to completion: the least of this and of the window before, and the jitter.
+    bool has_base;
+    nanotime base, base_before;
+    unsigned base_frames;
+    nanotime jitter;
+    nanotime extra;
+
+    nanotime shown_at; // TIME_NEVER: none yet
+    nanotime deltas[MEAN_FRAMES], deltas_sum;
+    unsigned deltas_count, deltas_next;
+    struct frame_buffer_stats stats;
+};
+
+struct frame_buffer *frame_buffer_new(uint32_t clock_rate)
+{
+    struct frame_buffer *b = mem_zero(1, sizeof *b);
+    b->clock_rate = clock_rate;
+    b->next = b->newest = -1;
+    b->broken = true; // RFC 7741 4.3, 6184 8: decoding begins with a key frame
+    b->hole_since = b->shown_at = b->due = TIME_NEVER;
+    for (unsigned i = 0; i < FRAME_BUFFER_PACKETS; i++)
+        b->slots[i].sequence = -1;
+    return b;
+}
+
+void frame_buffer_free(struct frame_buffer *b)
+{
+    if (!b)
+        return;
+    for (unsigned i = 0; i < FRAME_BUFFER_PACKETS; i++)
+        free(b->slots[i].bytes);
+    free(b);
+}
+
+static struct slot *slot_at(struct frame_buffer *b, int64_t sequence)
+{
+    return &b->slots[(uint64_t)sequence % FRAME_BUFFER_PACKETS];
+}
+
+static const struct slot *slot_of(const struct frame_buffer *b, int64_t sequence)
+{
+    const struct slot *slot = &b->slots[(uint64_t)sequence % FRAME_BUFFER_PACKETS];
+    return slot->sequence == sequence ? slot : NULL;
+}
+
+// ------------------------------------------------------------------------------------------- chain
+
+// Skip to the first key frame of which the start is there, up to the newest packet. What is passed
+// over is dropped: a frame for each marker, or timestamp, that was seen.
+static void skip_to_keyframe(struct frame_buffer *b)
+{
+    bool counted = false;
+    uint32_t counted_timestamp = 0;
+    b->broken = true;
+    b->has_ready = false;
+    while (b->next <= b->newest) {
+        const struct slot *slot = slot_of(b, b->next);
+        if (slot && slot->start && slot->keyframe) {
+            b->broken = false;
+            break;
+        }
+        if (slot && !slot->empty && (!counted || slot->timestamp != counted_timestamp)) {
+            b->stats.framesDropped++;
+            counted = true;
+            counted_timestamp = slot->timestamp;
+        }
+        b->next++;
+    }
+    b->hole_since = TIME_NEVER;
+}
+
+// Packets of no frame before the next one.
+static void skip_empty(struct frame_buffer *b)
+{
+    const struct slot *slot;
+    while (b->next <= b->newest && (slot = slot_of(b, b->next)) && slot->empty)
+        b->next++;
+}
+
+// Is there a whole key frame behind the hole? Then nothing is to be waited for.
+static bool keyframe_is_whole(const struct frame_buffer *b)
+{
+    bool inside = false;
+    for (int64_t i = b->next + 1; i <= b->newest; i++) {
+        const struct slot *slot = slot_of(b, i);
+        if (!slot) {
+            inside = false;
+            continue;
+        }
+        inside |= slot->start && slot->keyframe;
+        if (inside && slot->marker)
+            return true;
+    }
+    return false;
+}
+
+static nanotime capture_time(struct frame_buffer *b, uint32_t timestamp)
+{
+    if (b->has_timestamp)
+        b->unwrapped += (int32_t)(timestamp - b->last_timestamp);
+    b->has_timestamp = true;
+    b->last_timestamp = timestamp;
+    // Whole seconds apart, or days of a call would not fit.
+    int64_t rate = b->clock_rate;
+    return b->unwrapped / rate * TIME_S + b->unwrapped % rate * TIME_S / rate;
+}
+
+static void schedule(struct frame_buffer *b)
+{
+    nanotime capture = capture_time(b, b->ready.timestamp);
+    nanotime delay = b->ready.whole_at - capture;
+    if (!b->has_base || delay < b->base)
+        b->base = delay;
+    if (!b->has_base)
+        b->base_before = delay;
+    b->has_base = true;
+    nanotime least = time_min(b->base, b->base_before);
+    nanotime late = time_min(delay - least, FRAME_BUFFER_DELAY_MAX);
+    b->jitter = time_max(late, b->jitter - (b->jitter >> DECAY_SHIFT));
+    // Two windows, so that a path that became longer is learnt, and skew followed.
+    if (++b->base_frames == BASE_WINDOW) {
+        b->base_before = b->base;
+        b->base = delay;
+        b->base_frames = 0;
+    }
+    b->due = time_max(b->ready.whole_at, capture + least + b->jitter + b->extra);
+    if (b->shown_at != TIME_NEVER)
+        b->due = time_max(b->due, b->shown_at);
+    b->stats.delay = b->jitter + b->extra;
+    b->stats.jitterBufferTargetDelay += b->jitter + b->extra;
+    b->stats.jitterBufferMinimumDelay += b->jitter;
+}
+
+// The frame that begins at `next`, if all of it is there.
+static bool assemble(struct frame_buffer *b)
+{
+    const struct slot *first = slot_of(b, b->next);
+    if (!first)
+        return false;
+    struct frame frame = {.timestamp = first->timestamp,
+                          .keyframe = first->keyframe,
+                          .width = first->width,
+                          .height = first->height,
+                          .first = b->next,
+                          .first_at = first->at,
+                          .whole_at = first->at};
+    for (int64_t i = b->next; i <= b->newest; i++) {
+        const struct slot *slot = slot_of(b, i);
+        if (!slot)
+            return false;
+        frame.first_at = time_min(frame.first_at, slot->at);
+        frame.whole_at = time_max(frame.whole_at, slot->at);
+        if (slot->marker) {
+            frame.last = i;
+            b->ready = frame;
+            return true;
+        }
+    }
+    return false;
+}
+
+static void count_whole(struct frame_buffer *b)
+{
+    b->stats.framesReceived++;
+    if (b->ready.last > b->ready.first) {
+        b->stats.framesAssembledFromMultiplePackets++;
+        b->stats.totalAssemblyTime += b->ready.whole_at - b->ready.first_at;
+    }
+}
+
+// What can be done with what is there.
+static void advance(struct frame_buffer *b, nanotime now)
+{
+    if (b->has_ready || b->next < 0)
+        return;
+    if (b->broken)
+        skip_to_keyframe(b);
+    if (b->broken)
+        return;
+    skip_empty(b);
+    if (b->next > b->newest) {
+        b->hole_since = TIME_NEVER;
+        return;
+    }
+    if (assemble(b)) {
+        b->has_ready = true;
+        b->hole_since = TIME_NEVER;
+        count_whole(b);
+        schedule(b);
+        return;
+    }
+    if (b->hole_since == TIME_NEVER)
+        b->hole_since = now;
+    if (now - b->hole_since >= FRAME_BUFFER_WAIT || keyframe_is_whole(b)) {
+        b->next++; // not this one, even when it is a key frame's start
+        b->stats.framesDropped += slot_of(b, b->next - 1) != NULL;
+        skip_to_keyframe(b);
+        if (!b->broken)
+            advance(b, now);
+    }
+}
+
+// ------------------------------------------------------------------------------------------- input
+
+enum frame_outcome frame_buffer_packet(struct frame_buffer *b, nanotime now,
+                                       const struct frame_packet *packet)
+{
+    if (packet->payload.len > RTP_PACKET_MAX)
+        return FRAME_TOO_LONG;
+    if (b->next < 0)
+        b->next = packet->sequence;
+    if (packet->sequence < b->next) {
+        b->stats.packets_late++;
+        return FRAME_LATE;
+    }
+    enum frame_outcome outcome = FRAME_KEPT;
+    if (packet->sequence >= b->next + FRAME_BUFFER_PACKETS) {
+        b->next = packet->sequence;
+        b->newest = packet->sequence - 1;
+        b->has_ready = false;
+        b->broken = true;
+        b->hole_since = TIME_NEVER;
+        outcome = FRAME_FULL;
+    }
+    struct slot *slot = slot_at(b, packet->sequence);
+    if (slot->sequence == packet->sequence)
+        return FRAME_DUPLICATE;
+    if (!slot->bytes)
+        slot->bytes = mem_alloc(RTP_PACKET_MAX);
+    slot->sequence = packet->sequence;
+    slot->timestamp = packet->timestamp;
+    slot->marker = packet->marker;
+    slot->empty = packet->empty;
+    slot->start = packet->info.frame_start;
+    slot->keyframe = packet->info.keyframe;
+    slot->width = packet->info.width;
+    slot->height = packet->info.height;
+    slot->len = (uint16_t)packet->payload.len;
+    slot->at = now;
+    if (packet->payload.len)
+        memcpy(slot->bytes, packet->payload.at, packet->payload.len);
+    if (packet->sequence > b->newest)
+        b->newest = packet->sequence;
+    advance(b, now);
+    return outcome;
+}
+
+// --------------------------------------------------------------------------------------------
+// shown
+
+// https://www.w3.org/TR/webrtc-stats/#dom-rtcinboundrtpstreamstats-freezecount
+static void count_gap(struct frame_buffer *b, nanotime gap)
+{
+    struct frame_buffer_stats *stats = &b->stats;
+    uint64_t us = (uint64_t)gap / 1000;
+    stats->totalInterFrameDelay += gap;
+    stats->totalSquaredInterFrameDelay += us * us / 1000000;
+    if (gap > PAUSE) {
+        stats->pauseCount++;
+        stats->totalPausesDuration += gap;
+    } else if (b->deltas_count == MEAN_FRAMES) {
+        nanotime mean = b->deltas_sum / MEAN_FRAMES;
+        if (gap > time_max(3 * mean, mean + FREEZE_MORE)) {
+            stats->freezeCount++;
+            stats->totalFreezesDuration += gap;
+        }
+    }
+    if (b->deltas_count == MEAN_FRAMES)
+        b->deltas_sum -= b->deltas[b->deltas_next];
+    else
+        b->deltas_count++;
+    b->deltas[b->deltas_next] = gap;
+    b->deltas_sum += gap;
+    b->deltas_next = (b->deltas_next + 1) % MEAN_FRAMES;
+}
+
+bool frame_buffer_poll(struct frame_buffer *b, nanotime now, struct frame *out)
+{
+    advance(b, now);
+    if (!b->has_ready || b->due > now)
+        return false;
+    *out = b->ready;
+    b->has_ready = false;
+    b->next = b->ready.last + 1;
+    b->stats.framesDecoded++;
+    b->stats.keyFramesDecoded += out->keyframe;
+    b->stats.jitterBufferDelay += now - out->first_at;
+    b->stats.totalProcessingDelay += now - out->first_at;
+    b->stats.jitterBufferEmittedCount++;
+    if (b->shown_at != TIME_NEVER)
+        count_gap(b, now - b->shown_at);
+    b->shown_at = now;
+    return true;
+}
+
+nanotime frame_buffer_deadline(const struct frame_buffer *b)
+{
+    if (b->has_ready)
+        return b->due;
+    if (b->hole_since != TIME_NEVER)
+        return b->hole_since + FRAME_BUFFER_WAIT;
+    return !b->broken && b->next <= b->newest ? 0 : TIME_NEVER;
+}
+
+struct bytes frame_buffer_payload(const struct frame_buffer *b, int64_t sequence)
+{
+    const struct slot *slot = slot_of(b, sequence);
+    return slot ? bytes_of(slot->bytes, slot->len) : bytes_of(NULL, 0);
+}
+
+bool frame_buffer_needs_keyframe(const struct frame_buffer *b)
+{
+    return b->broken && b->newest >= 0;
+}
+
+int64_t frame_buffer_done(const struct frame_buffer *b)
+{
+    return b->next - 1;
+}
+
+void frame_buffer_set_extra(struct frame_buffer *b, nanotime extra)
+{
+    b->extra = extra;
+}
+
+struct frame_buffer_stats frame_buffer_stats(const struct frame_buffer *b)
+{
+    return b->stats;
+}

@@ -1,0 +1,191 @@
+// Statistics: what the parts have counted, put together under the names of media_stats.h.
+#include "stack/media/media_priv.h"
+
+#define RECENT 128
+
+void media_count_recent(nanotime *recent, uint64_t count, nanotime now)
+{
+    recent[count % RECENT] = now;
+}
+
+uint64_t media_count_per_second(const nanotime *recent, uint64_t count, nanotime now)
+{
+    uint64_t in_second = 0, look = count < RECENT ? count : RECENT;
+    while (in_second < look && recent[(count - 1 - in_second) % RECENT] > now - TIME_S)
+        in_second++;
+    return in_second;
+}
+
+// ----------------------------------------------------------------------------------------- sending
+
+static void add_out(struct media_outbound *to, const struct media_stream_out *out, nanotime now)
+{
+    to->packetsSent += out->packets;
+    to->bytesSent += out->payload_bytes;
+    to->headerBytesSent += out->header_bytes;
+    to->retransmittedPacketsSent += out->rtx_packets;
+    to->retransmittedBytesSent += out->rtx_bytes;
+    to->nackCount += out->nacks;
+    to->pliCount += out->plis;
+    to->firCount += out->firs;
+    to->targetBitrate += out->on ? out->target_bps : 0;
+    to->totalEncodedBytesTarget += out->target_bytes;
+    to->framesSent += out->frames;
+    to->framesEncoded += out->frames;
+    to->keyFramesEncoded += out->keyframes;
+    to->hugeFramesSent += out->huge_frames;
+    to->totalPacketSendDelay += out->send_delay;
+    // Of the largest layer that is sent (W3C: each layer has statistics of its own).
+    if (out->width >= to->frameWidth && (out->on || !to->frameWidth)) {
+        to->frameWidth = out->width;
+        to->frameHeight = out->height;
+        to->framesPerSecond = media_count_per_second(out->recent, out->frames, now);
+    }
+}
+
+static void fill_out(const struct media_track *t, nanotime now, struct media_track_stats *to)
+{
+    struct media_outbound *out = &to->out;
+    out->ssrc = t->out[0].ssrc;
+    out->rtxSsrc = t->out[0].rtx_ssrc;
+    for (unsigned i = 0; i < t->layers; i++)
+        add_out(out, &t->out[i], now);
+    if (t->config.kind == MEDIA_AUDIO) { // members of video alone
+        out->framesSent = out->framesEncoded = out->keyFramesEncoded = out->hugeFramesSent = 0;
+        out->framesPerSecond = out->totalEncodedBytesTarget = 0;
+    }
+    out->active = t->sending && !t->muted;
+    out->qualityLimitationReason = t->limited_since == TIME_NEVER ? "none" : "bandwidth";
+    out->qualityLimitationBandwidth =
+        t->limited + (t->limited_since == TIME_NEVER ? 0 : now - t->limited_since);
+    out->qualityLimitationResolutionChanges = t->resolution_changes;
+    to->remote_in = t->out[0].remote;
+}
+
+// --------------------------------------------------------------------------------------- receiving
+
+static void fill_received(struct media_inbound *in, const struct media_stream_in *s,
+                          const struct media_track *t)
+{
+    struct rtp_receiver_stats stats = rtp_receiver_stats_read(&s->receiver);
+    uint32_t rate = t->codec ? t->codec->clock_rate : 90000;
+    in->ssrc = s->ssrc;
+    in->packetsReceived = stats.packets_received;
+    in->bytesReceived = stats.bytes_received;
+    in->headerBytesReceived = stats.header_bytes_received;
+    in->packetsLost = stats.packets_lost;
+    in->jitter = (nanotime)stats.jitter * TIME_S / rate;
+    in->lastPacketReceivedTimestamp = stats.last_packet_received;
+    in->retransmittedPacketsReceived = s->rtx_packets;
+    in->retransmittedBytesReceived = s->rtx_bytes;
+    in->fecPacketsReceived = s->fec_packets;
+    in->fecBytesReceived = s->fec_bytes;
+    in->fecPacketsDiscarded = s->fec_discarded;
+    in->nackCount = s->nacks;
+    in->pliCount = s->plis;
+    in->firCount = s->firs;
+    in->audioLevel = 0;
+}
+
+static void fill_video(struct media_inbound *in, const struct media_stream_in *s, nanotime now)
+{
+    struct frame_buffer_stats stats = frame_buffer_stats(s->video);
+    in->packetsDiscarded = stats.packets_late;
+    in->jitterBufferDelay = stats.jitterBufferDelay;
+    in->jitterBufferTargetDelay = stats.jitterBufferTargetDelay;
+    in->jitterBufferMinimumDelay = stats.jitterBufferMinimumDelay;
+    in->jitterBufferEmittedCount = stats.jitterBufferEmittedCount;
+    in->totalProcessingDelay = stats.totalProcessingDelay;
+    in->framesReceived = stats.framesReceived;
+    in->framesDecoded = in->framesRendered = stats.framesDecoded;
+    in->keyFramesDecoded = stats.keyFramesDecoded;
+    in->framesDropped = stats.framesDropped;
+    in->frameWidth = s->width;
+    in->frameHeight = s->height;
+    in->framesPerSecond = media_count_per_second(s->recent, s->rendered, now);
+    in->freezeCount = stats.freezeCount;
+    in->pauseCount = stats.pauseCount;
+    in->totalFreezesDuration = stats.totalFreezesDuration;
+    in->totalPausesDuration = stats.totalPausesDuration;
+    in->totalInterFrameDelay = stats.totalInterFrameDelay;
+    in->totalSquaredInterFrameDelay = stats.totalSquaredInterFrameDelay;
+    in->framesAssembledFromMultiplePackets = stats.framesAssembledFromMultiplePackets;
+    in->totalAssemblyTime = stats.totalAssemblyTime;
+}
+
+static void fill_audio(struct media_inbound *in, const struct media_stream_in *s,
+                       const struct audio_buffer_stats *stats)
+{
+    // Amplitude by -dBov: half for each 6 dB (RFC 6464 3).
+    static const uint16_t level[] = {1000, 891, 794, 708, 631, 562};
+    unsigned halves = s->audio_level / 6u;
+    in->audioLevel =
+        s->audio_level >= 127 || halves > 10 ? 0 : level[s->audio_level % 6u] >> halves;
+    in->packetsDiscarded = stats->packetsDiscarded;
+    in->jitterBufferDelay = stats->jitterBufferDelay;
+    in->jitterBufferTargetDelay = stats->jitterBufferTargetDelay;
+    in->jitterBufferMinimumDelay = stats->jitterBufferMinimumDelay;
+    in->jitterBufferEmittedCount = stats->jitterBufferEmittedCount;
+    in->totalSamplesReceived = stats->totalSamplesReceived;
+    in->concealedSamples = stats->concealedSamples;
+    in->silentConcealedSamples = stats->silentConcealedSamples;
+    in->concealmentEvents = stats->concealmentEvents;
+    in->insertedSamplesForDeceleration = stats->insertedSamplesForDeceleration;
+    in->removedSamplesForAcceleration = stats->removedSamplesForAcceleration;
+    in->totalSamplesDuration = stats->totalSamplesDuration;
+}
+
+static void fill_in(struct media *m, nanotime now, const struct media_track *t,
+                    struct media_track_stats *to)
+{
+    to->in.lastPacketReceivedTimestamp = to->in.estimatedPlayoutTimestamp = TIME_NEVER;
+    to->remote_out.remoteTimestamp = TIME_NEVER;
+    if (t->current < 0)
+        return;
+    const struct media_stream_in *s = &m->streams[t->current];
+    fill_received(&to->in, s, t);
+    to->remote_out = s->remote;
+    if (s->remote.reportsSent == 0)
+        to->remote_out.remoteTimestamp = TIME_NEVER;
+    to->quality.recovered = s->recovered;
+    to->quality.intact = s->intact;
+    to->quality.damaged = s->damaged;
+    to->quality.frames_missing = s->missing;
+    if (s->video)
+        fill_video(&to->in, s, now);
+    if (s->audio) {
+        struct audio_buffer_stats stats = audio_buffer_stats(s->audio);
+        fill_audio(&to->in, s, &stats);
+        if (stats.totalSamplesReceived)
+            to->quality.effective_loss =
+                stats.concealedSamples * RNG_BILLION / stats.totalSamplesReceived;
+    }
+}
+
+void media_track_stats(struct media *m, nanotime now, unsigned track, struct media_track_stats *out)
+{
+    *out = (struct media_track_stats){.codec = "", .out.qualityLimitationReason = "none"};
+    out->in.lastPacketReceivedTimestamp = out->in.estimatedPlayoutTimestamp = TIME_NEVER;
+    out->remote_out.remoteTimestamp = TIME_NEVER;
+    if (track >= m->tracks_count)
+        return;
+    const struct media_track *t = &m->tracks[track];
+    bool flows = t->agreed && !t->agreement.rejected;
+    out->sends = flows && t->agreement.send;
+    out->receives = flows && t->agreement.receive;
+    out->codec = t->codec && flows ? t->codec->name : "";
+    out->quality.digits = t->digits;
+    fill_out(t, now, out);
+    fill_in(m, now, t, out);
+}
+
+void media_transport_stats(const struct media *m, struct media_transport_stats *out)
+{
+    struct gcc_stats gcc;
+    *out = m->stats;
+    gcc_stats(m->gcc, &gcc);
+    out->acked_bps = gcc.acked_bps;
+    out->delay_bps = gcc.delay_bps;
+    out->loss_bps = gcc.loss_bps;
+    out->usage = gcc_usage_name(gcc.usage);
+}

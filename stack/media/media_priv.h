@@ -1,0 +1,241 @@
+// What the files of the session share.
+//
+//   media.c           life, tracks, what was agreed on, commands, poll and deadline
+//   media_send.c      frames to packets, pacing, congestion control
+//   media_repair.c    what is sent against loss: retransmissions, RED, FEC
+//   media_receive.c   packets to frames: demultiplexing, repair, buffers, playout
+//   media_rtcp.c      reports and feedback written; media_feedback.c: read
+//   media_count.c     statistics
+//   media_members.c   their names
+#ifndef STACK_MEDIA_MEDIA_PRIV_H
+#define STACK_MEDIA_MEDIA_PRIV_H
+
+#include "base/arena.h"
+#include "stack/congestion/arrival.h"
+#include "stack/congestion/gcc.h"
+#include "stack/congestion/pacer.h"
+#include "stack/congestion/remb.h"
+#include "stack/media/audio_buffer.h"
+#include "stack/media/dtmf.h"
+#include "stack/media/frame_buffer.h"
+#include "stack/media/media.h"
+#include "stack/media/payload.h"
+#include "stack/media/source.h"
+#include "stack/rtp/nack.h"
+#include "stack/rtp/rtcp.h"
+#include "stack/rtp/rtcp_schedule.h"
+#include "stack/rtp/rtp_demux.h"
+#include "stack/rtp/rtp_history.h"
+#include "stack/rtp/rtp_receiver.h"
+#include "stack/rtp/rtx.h"
+
+#define MEDIA_STREAMS_MAX 128    // incoming SSRCs
+#define MEDIA_PACKETS_CHUNK 64   // packets that the pool grows by
+#define MEDIA_PACKETS_MAX 4096   // that wait for the pacer, in all
+#define MEDIA_PACKET_OVERHEAD 48 // of IP, UDP and SRTP: what rates count beside RTP
+#define MEDIA_FREEZE_FRAME_MAX 262144
+
+// A packet on its way to the wire. Slots live in chunks, and are used again.
+struct media_packet {
+    uint16_t len;
+    uint8_t track, layer;
+    bool rtx, fec, padding, audio;
+    bool last_of_frame;
+    nanotime made_at;
+    uint32_t next_free;
+    uint8_t bytes[RTP_PACKET_MAX];
+};
+
+// One outgoing SSRC with its repair streams.
+struct media_stream_out {
+    uint32_t ssrc, rtx_ssrc, fec_ssrc;
+    uint16_t sequence, rtx_sequence, fec_sequence; // of the next packet
+    uint32_t first_timestamp;
+    int32_t picture_id;
+    uint8_t tl0picidx;
+    bool on;           // its layer has bandwidth
+    bool acknowledged; // a report of it came: the mid need not be told any more
+    uint32_t target_bps;
+    struct rtp_history *history;
+    // Counters, by W3C names (struct media_outbound).
+    uint64_t packets, payload_bytes, header_bytes;
+    uint64_t rtx_packets, rtx_bytes;
+    uint64_t nacks, plis, firs;
+    uint64_t frames, keyframes, huge_frames, frame_bytes;
+    uint64_t target_bytes;
+    nanotime send_delay;
+    nanotime recent[128]; // when the last frames were sent, for framesPerSecond
+    uint8_t fir_sequence;
+    bool has_fir;
+    uint32_t last_timestamp; // of RTP, and when it was
+    nanotime last_at;
+    uint16_t width, height;
+    // What the receiver reports.
+    struct media_remote_inbound remote;
+    uint32_t lsr_ntp; // of our last SR: what a report block must refer to
+};
+
+// One incoming SSRC.
+enum media_role_in { MEDIA_IN_MEDIA, MEDIA_IN_RTX, MEDIA_IN_FEC };
+struct media_stream_in {
+    bool used;
+    uint32_t ssrc;
+    uint16_t track;
+    enum media_role_in role;
+    int repairs; // index of the stream that it repairs; -1: not known
+    struct rtp_receiver receiver;
+    struct nack *nack;
+    struct audio_buffer *audio;
+    struct frame_buffer *video;
+    int64_t last_sequence; // unwrapped; -1: none
+    char rid[RTP_DEMUX_RID_MAX + 1];
+    bool bye; // it said goodbye
+    bool keyframe_wanted;
+    nanotime keyframe_asked; // TIME_NEVER: not yet
+    uint64_t nacks, plis, firs;
+    uint64_t rtx_packets, rtx_bytes, fec_packets, fec_bytes, fec_discarded;
+    uint64_t recovered, bad_payload;
+    uint64_t intact, damaged, missing;
+    int64_t last_counter; // of synthetic frames; -1: none
+    uint8_t audio_level;
+    uint64_t width, height;
+    nanotime processing; // sum: first packet of a frame to its playout
+    nanotime recent[128];
+    uint64_t rendered;
+    struct dtmf_receiver dtmf;
+    struct media_remote_outbound remote;
+    struct rtcp_sender_info last_sr;
+    nanotime last_sr_at;
+};
+
+struct media_track {
+    struct media_track_config config;
+    char label[MEDIA_LABEL_MAX];
+    char codecs[MEDIA_CODECS_MAX][16];
+    char rids[MEDIA_LAYERS_MAX][20];
+    char mid[MEDIA_MID_MAX + 1];
+    bool agreed;
+    struct media_agreement agreement; // its mid is `mid` above
+
+    // Sending.
+    bool sending; // agreed on, started
+    const struct codec *codec;
+    const struct media_format *format;
+    struct media_source *source;
+    bool muted;
+    struct dtmf_sender dtmf;
+    const struct media_format *dtmf_format;
+    uint32_t bitrate; // the most of the source, by config or command
+    struct media_stream_out out[MEDIA_LAYERS_MAX];
+    unsigned layers;
+    uint32_t loss_256;               // reported, for FEC's share
+    nanotime limited_since, limited; // quality limitation by bandwidth
+    uint64_t resolution_changes;
+
+    // Receiving.
+    int current; // index of the incoming stream that plays; -1: none
+    uint32_t receive_max;
+    bool play_out;
+    uint64_t digits;
+    // Counters of streams that are gone.
+    nanotime played_at;  // when the newest frame or packet was played
+    uint64_t played_ntp; // and its capture time by the sender's clock; 0: not known
+};
+
+// The last RRTR of the other side (RFC 3611 4.4).
+struct media_rrtr {
+    uint32_t ssrc, ntp; // the middle 32 bits
+    nanotime at;        // 0: none
+};
+
+struct media {
+    struct media_config config;
+    char cname[64];
+    struct rng rng;
+    struct trace trace;
+    bool started, stopped;
+    struct media_track tracks[MEDIA_TRACKS_MAX];
+    unsigned tracks_count;
+    struct rtp_demux *demux;
+    struct media_stream_in *streams; // MEDIA_STREAMS_MAX, by the demux's index; once one is there
+    unsigned streams_count;          // highest used index + 1
+
+    // Packets that wait.
+    struct media_packet **chunks;
+    unsigned chunks_count;
+    uint32_t free_packet; // index, UINT32_MAX: none
+    uint32_t sent_packet; // given out by the last poll; back to the pool with the next
+
+    struct gcc *gcc;
+    struct pacer *pacer;
+    struct arrival *arrival;
+    struct remb *remb;
+    bool transport_cc, use_remb; // agreed on by a track
+    uint16_t transport_sequence;
+    uint32_t pad_left; // of a probe that lacks media
+    int pad_cluster;
+    uint8_t feedback_count;
+    uint32_t feedback_media; // SSRC of the latest packet that feedback tells of
+    int64_t feedback_time;   // of the feedback received, in 250 us, unwrapped
+    struct media_rrtr rrtr;
+    struct rtcp_schedule schedule;
+    bool feedback_due; // NACK, PLI, FIR wait for the schedule
+    uint32_t remb_bps; // to be told; 0: none
+    bool reduced_size;
+    unsigned reporter; // next stream to report, round robin
+    uint8_t rtcp[RTP_PACKET_MAX];
+    uint8_t scratch[RTP_PACKET_MAX]; // a packet that FEC or RTX brought back
+    uint8_t *frame;                  // of playout: MEDIA_FREEZE_FRAME_MAX, once needed
+    nanotime rtt;                    // the latest; 0: not known
+    nanotime budget_at;              // when rates were shared out last
+    bool changed;
+    nanotime now; // of the last poll
+    struct media_transport_stats stats;
+    struct media_output digits_out[4];
+    unsigned digits_count;
+};
+
+// media.c
+struct media_packet *media_packet_new(struct media *m, uint32_t *index); // NULL: the pool is full
+struct media_packet *media_packet_at(struct media *m, uint32_t index);
+void media_packet_free(struct media *m, uint32_t index);
+uint32_t media_sender_ssrc(const struct media *m, unsigned track);
+const struct media_format *media_format_of(const struct media_track *t, unsigned receive_type);
+const struct media_format *media_format_kind(const struct media_track *t, enum codec_kind kind);
+
+// media_send.c
+void media_send_start(struct media *m, nanotime now, struct media_track *t);
+void media_send_stop(struct media_track *t);
+void media_share(struct media *m, nanotime now); // the target among tracks and layers
+void media_sources_poll(struct media *m, nanotime now);
+bool media_pacer_poll(struct media *m, nanotime now, struct media_output *out);
+nanotime media_send_deadline(const struct media *m);
+// Header and payload into a packet of the pool, and on to the pacer. False: no room.
+bool media_packet_send(struct media *m, nanotime now, uint32_t index, enum pacer_priority priority);
+// The values of header extensions of a stream's packets.
+void media_extension_values(const struct media_track *t, unsigned layer, bool repair,
+                            struct rtp_extension_values *values);
+
+// media_repair.c
+void media_repair_nack(struct media *m, nanotime now, struct media_track *t, unsigned layer,
+                       uint16_t sequence);
+// The index of a packet of padding of at most `bytes`; UINT32_MAX: none can be made.
+uint32_t media_repair_pad(struct media *m, nanotime now, uint32_t bytes);
+
+// media_receive.c
+bool media_playout_poll(struct media *m, nanotime now, struct media_output *out);
+nanotime media_receive_deadline(const struct media *m);
+void media_stream_free(struct media_stream_in *s);
+void media_keyframe_want(struct media *m, nanotime now, struct media_stream_in *s);
+
+// media_rtcp.c
+bool media_rtcp_poll(struct media *m, nanotime now, struct media_output *out);
+nanotime media_rtcp_deadline(const struct media *m);
+void media_feedback_wish(struct media *m, nanotime now);
+nanotime media_ntp_time(uint64_t ntp); // time of the run of an NTP time
+
+// media_count.c
+void media_count_recent(nanotime *recent, uint64_t count, nanotime now);
+uint64_t media_count_per_second(const nanotime *recent, uint64_t count, nanotime now);
+
+#endif

@@ -1,0 +1,403 @@
+// Receiving: whose packet it is, what it repairs, into the buffers, and out of them in time.
+#include "stack/media/media_priv.h"
+
+#include <stdlib.h>
+
+// ---------------------------------------------------------------------------------------- streams
+
+void media_stream_free(struct media_stream_in *s)
+{
+    nack_free(s->nack);
+    audio_buffer_free(s->audio);
+    frame_buffer_free(s->video);
+    s->nack = NULL;
+    s->audio = NULL;
+    s->video = NULL;
+    s->used = false;
+}
+
+void media_keyframe_want(struct media *m, nanotime now, struct media_stream_in *s)
+{
+    if (s->keyframe_wanted)
+        return;
+    s->keyframe_wanted = true;
+    media_feedback_wish(m, now);
+}
+
+// The stream that an RTX stream repairs: signaled, told by its repaired rid, or the only one.
+static int find_repaired(struct media *m, const struct media_stream_in *s,
+                         const struct rtp_extension_values *values)
+{
+    const struct media_track *t = &m->tracks[s->track];
+    for (unsigned i = 0; i < t->agreement.remotes_count; i++) {
+        struct rtp_demux_stream found;
+        if (t->agreement.remotes[i].rtx == s->ssrc &&
+            rtp_demux_stream_by_ssrc(m->demux, t->agreement.remotes[i].media, &found))
+            return m->streams[found.index].used ? found.index : -1;
+    }
+    int only = -1;
+    unsigned count = 0;
+    for (unsigned i = 0; i < m->streams_count; i++) {
+        const struct media_stream_in *other = &m->streams[i];
+        if (!other->used || other->track != s->track || other->role != MEDIA_IN_MEDIA)
+            continue;
+        if (values->has & 1u << RTP_REPAIRED_RID && bytes_is(values->repaired_rid, other->rid))
+            return (int)i;
+        only = (int)i;
+        count++;
+    }
+    return count == 1 ? only : -1;
+}
+
+static void stream_begin(struct media *m, struct media_stream_in *s, uint32_t ssrc, uint16_t track,
+                         const struct media_format *format)
+{
+    const struct media_track *t = &m->tracks[track];
+    const struct codec *codec = codec_of(format->kind);
+    media_stream_free(s);
+    *s = (struct media_stream_in){.used = true,
+                                  .ssrc = ssrc,
+                                  .track = track,
+                                  .role =
+                                      codec->role == CODEC_REPAIR ? MEDIA_IN_RTX : MEDIA_IN_MEDIA,
+                                  .repairs = -1,
+                                  .last_sequence = -1,
+                                  .last_counter = -1,
+                                  .keyframe_asked = TIME_NEVER};
+    uint32_t rate = t->codec ? t->codec->clock_rate : format->clock_rate;
+    rtp_receiver_init(&s->receiver, ssrc,
+                      &(struct rtp_receiver_config){.clock_rate = rate,
+                                                    .min_sequential = 1,
+                                                    .misorder_max = RTP_RECEIVER_WINDOW});
+    if (s->role != MEDIA_IN_MEDIA || !t->codec)
+        return;
+    if (t->config.kind == MEDIA_VIDEO) {
+        s->video = frame_buffer_new(rate);
+        if (t->config.nack && t->format->nack) {
+            s->nack = nack_new();
+            if (m->rtt)
+                nack_set_rtt(s->nack, m->rtt);
+        }
+    } else {
+        s->audio = audio_buffer_new(rate, t->codec->sample_rate);
+    }
+}
+
+static struct media_stream_in *stream_of(struct media *m, const struct rtp_demux_result *where,
+                                         uint32_t ssrc, const struct media_format *format)
+{
+    if (!m->streams)
+        m->streams = mem_zero(MEDIA_STREAMS_MAX, sizeof *m->streams);
+    struct media_stream_in *s = &m->streams[where->stream];
+    if (!s->used || s->ssrc != ssrc || s->track != where->section)
+        stream_begin(m, s, ssrc, where->section, format);
+    if (where->stream >= m->streams_count)
+        m->streams_count = where->stream + 1u;
+    return s;
+}
+
+// Which of the incoming streams plays: of a simulcast the best layer that comes.
+static void choose_current(struct media *m, struct media_track *t, unsigned index)
+{
+    struct media_stream_in *s = &m->streams[index];
+    if (t->current < 0 || !m->streams[t->current].used || m->streams[t->current].bye)
+        t->current = (int)index;
+    if (t->current == (int)index || !s->rid[0])
+        return;
+    // A larger picture is a better layer; one that has stopped coming is none.
+    const struct media_stream_in *now = &m->streams[t->current];
+    bool stale =
+        s->receiver.stats.last_packet_received - now->receiver.stats.last_packet_received > TIME_S;
+    if (stale || s->width > now->width)
+        t->current = (int)index;
+}
+
+// ---------------------------------------------------------------------------------------- packets
+
+static void take_video(struct media *m, nanotime now, struct media_stream_in *s,
+                       const struct rtp_packet *packet, const struct payload_info *info,
+                       bool recovered)
+{
+    int64_t sequence = rtp_unwrap(s->last_sequence, packet->sequence);
+    if (sequence > s->last_sequence)
+        s->last_sequence = sequence;
+    struct frame_packet in = {.sequence = sequence,
+                              .timestamp = packet->timestamp,
+                              .marker = packet->marker,
+                              .empty = packet->payload.len == 0,
+                              .recovered = recovered,
+                              .info = *info,
+                              .payload = packet->payload};
+    enum frame_outcome outcome = frame_buffer_packet(s->video, now, &in);
+    if (s->nack)
+        nack_packet(s->nack, now, sequence);
+    if (outcome == FRAME_DUPLICATE || outcome == FRAME_LATE)
+        return;
+    s->recovered += recovered;
+    if (info->width) {
+        s->width = info->width;
+        s->height = info->height;
+    }
+    if (s->nack)
+        nack_forget(s->nack, frame_buffer_done(s->video));
+    if (s->nack && nack_gave_up(s->nack) && m->tracks[s->track].config.pli)
+        media_keyframe_want(m, now, s);
+}
+
+static void take_audio(struct media *m, nanotime now, struct media_stream_in *s,
+                       const struct rtp_packet *packet, const struct payload_info *info,
+                       bool recovered)
+{
+    (void)m;
+    struct audio_packet in = {.timestamp = packet->timestamp,
+                              .duration = info->samples,
+                              .dtx = info->dtx,
+                              .recovered = recovered,
+                              .payload = packet->payload};
+    if (audio_buffer_packet(s->audio, now, &in) == AUDIO_KEPT)
+        s->recovered += recovered;
+}
+
+static void take_event(struct media *m, struct media_stream_in *s, const struct rtp_packet *packet)
+{
+    struct media_track *t = &m->tracks[s->track];
+    if (dtmf_receiver_input(&s->dtmf, packet->timestamp, packet->payload) != DTMF_BEGAN)
+        return;
+    t->digits++;
+    if (m->digits_count < sizeof m->digits_out / sizeof m->digits_out[0])
+        m->digits_out[m->digits_count++] = (struct media_output){
+            .kind = MEDIA_DIGIT, .track = s->track, .digit = dtmf_digit(s->dtmf.event)};
+}
+
+// A packet of media, as it came or as a repair brought it back.
+static enum media_drop take(struct media *m, nanotime now, struct media_stream_in *s,
+                            const struct rtp_packet *packet, bool recovered)
+{
+    struct media_track *t = &m->tracks[s->track];
+    const struct media_format *format = media_format_of(t, packet->payload_type);
+    struct payload_info info = {0};
+    if (!format)
+        return MEDIA_UNKNOWN_PAYLOAD;
+    if (format->kind == CODEC_EVENT) {
+        take_event(m, s, packet);
+        return MEDIA_KEPT;
+    }
+    if (codec_of(format->kind)->role != CODEC_MEDIA)
+        return MEDIA_KEPT; // comfort noise
+    if (packet->payload.len > 0) {
+        enum payload_outcome outcome = payload_read(format->kind, packet->payload, &info);
+        if (outcome != PAYLOAD_OK) {
+            s->bad_payload++;
+            trace(&m->trace, now, "a payload of '%s' is refused: %s", t->label,
+                  payload_outcome_name(outcome));
+            return MEDIA_BAD_PAYLOAD;
+        }
+    }
+    if (s->video)
+        take_video(m, now, s, packet, &info, recovered);
+    if (s->audio && packet->payload.len > 0)
+        take_audio(m, now, s, packet, &info, recovered);
+    return MEDIA_KEPT;
+}
+
+static enum media_drop take_rtx(struct media *m, nanotime now, struct media_stream_in *s,
+                                const struct media_format *format, const struct rtp_packet *packet,
+                                const struct rtp_extension_values *values)
+{
+    if (s->repairs < 0 || !m->streams[s->repairs].used)
+        s->repairs = find_repaired(m, s, values);
+    if (s->repairs < 0)
+        return MEDIA_UNKNOWN_STREAM;
+    struct media_stream_in *repaired = &m->streams[s->repairs];
+    struct rtp_packet original;
+    size_t len = rtx_unwrap(packet, format->apt, repaired->ssrc, m->scratch, sizeof m->scratch);
+    if (!len || rtp_parse(bytes_of(m->scratch, len), &original) != RTP_OK)
+        return MEDIA_KEPT; // padding
+    repaired->rtx_packets++;
+    repaired->rtx_bytes += packet->payload.len;
+    return take(m, now, repaired, &original, true);
+}
+
+static enum media_drop drop_of(enum rtp_receiver_outcome outcome)
+{
+    return outcome == RTP_RECEIVER_DUPLICATE ? MEDIA_DUPLICATE : MEDIA_TOO_OLD;
+}
+
+static void note_arrival(struct media *m, nanotime now, const struct rtp_packet *packet,
+                         const struct rtp_extension_values *values, size_t len)
+{
+    if (m->transport_cc && values->has & 1u << RTP_TRANSPORT_CC) {
+        m->feedback_media = packet->ssrc;
+        arrival_packet(m->arrival, now, values->transport_sequence, len + MEDIA_PACKET_OVERHEAD);
+    }
+    if (m->use_remb && m->config.control == MEDIA_REMB && values->has & 1u << RTP_ABS_SEND_TIME)
+        remb_packet(m->remb, now, values->abs_send_time, len + MEDIA_PACKET_OVERHEAD);
+}
+
+// All m= sections of the group have the same ids for the same extensions (RFC 8285 6, RFC 9143 6).
+static const struct rtp_extension_map *extensions(const struct media *m)
+{
+    static const struct rtp_extension_map none;
+    for (unsigned i = 0; i < m->tracks_count; i++) {
+        if (m->tracks[i].agreed && !m->tracks[i].agreement.rejected)
+            return &m->tracks[i].agreement.extensions;
+    }
+    return &none;
+}
+
+static enum media_drop input(struct media *m, nanotime now, struct bytes datagram)
+{
+    struct rtp_packet packet;
+    struct rtp_extension_values values;
+    struct rtp_demux_result where;
+    if (!m->started || m->stopped || rtp_parse(datagram, &packet) != RTP_OK)
+        return MEDIA_MALFORMED;
+    rtp_extensions_read(&packet, extensions(m), &values);
+    note_arrival(m, now, &packet, &values, datagram.len);
+    switch (rtp_demux_rtp(m->demux, now, NULL, &packet, &values, &where)) {
+    case RTP_DEMUX_OK:
+        break;
+    case RTP_DEMUX_FULL:
+        return MEDIA_TOO_MANY_STREAMS;
+    case RTP_DEMUX_PAYLOAD_TYPE:
+        return MEDIA_UNKNOWN_PAYLOAD;
+    default:
+        return MEDIA_UNKNOWN_STREAM;
+    }
+    struct media_track *t = &m->tracks[where.section];
+    const struct media_format *format = media_format_of(t, packet.payload_type);
+    if (!t->agreement.receive)
+        return MEDIA_NOT_RECEIVING;
+    if (!format)
+        return MEDIA_UNKNOWN_PAYLOAD;
+    struct media_stream_in *s = stream_of(m, &where, packet.ssrc, format);
+    enum rtp_receiver_outcome outcome = rtp_receiver_input(&s->receiver, now, &packet);
+    if (outcome != RTP_RECEIVER_NEW && outcome != RTP_RECEIVER_RESTART)
+        return drop_of(outcome);
+    if (values.has & 1u << RTP_RID)
+        (void)bytes_copy_text(values.rid, s->rid, sizeof s->rid);
+    if (values.has & 1u << RTP_AUDIO_LEVEL)
+        s->audio_level = values.audio_level;
+    if (s->role == MEDIA_IN_RTX)
+        return take_rtx(m, now, s, format, &packet, &values);
+    choose_current(m, t, where.stream);
+    return take(m, now, s, &packet, false);
+}
+
+enum media_drop media_input_rtp(struct media *m, nanotime now, struct bytes datagram)
+{
+    enum media_drop drop = input(m, now, datagram);
+    m->stats.drops[drop]++;
+    if (drop == MEDIA_KEPT) {
+        m->stats.packetsReceived++;
+        m->stats.bytesReceived += datagram.len;
+    }
+    return drop;
+}
+
+// ----------------------------------------------------------------------------------------- playout
+
+static void check_frame(struct media_stream_in *s, enum codec_kind kind, struct bytes frame)
+{
+    struct source_mark mark;
+    switch (source_check(kind, frame, &mark)) {
+    case SOURCE_INTACT:
+        s->intact++;
+        if (s->last_counter >= 0 && mark.counter > s->last_counter + 1)
+            s->missing += (uint64_t)(mark.counter - s->last_counter - 1);
+        s->last_counter = mark.counter;
+        break;
+    case SOURCE_DAMAGED:
+        s->damaged++;
+        break;
+    case SOURCE_NOT_SYNTHETIC:
+        break;
+    }
+}
+
+static struct bytes join(struct media *m, const struct media_stream_in *s, enum codec_kind kind,
+                         const struct frame *frame)
+{
+    struct payload_join join;
+    struct bytes whole = bytes_of(NULL, 0);
+    if (!m->frame)
+        m->frame = mem_alloc(MEDIA_FREEZE_FRAME_MAX);
+    payload_join_begin(&join, kind, m->frame, MEDIA_FREEZE_FRAME_MAX);
+    for (int64_t i = frame->first; i <= frame->last; i++) {
+        struct bytes payload = frame_buffer_payload(s->video, i);
+        if (payload.len)
+            (void)payload_join_add(&join, payload);
+    }
+    return payload_join_end(&join, &whole) == PAYLOAD_OK ? whole : bytes_of(NULL, 0);
+}
+
+static bool play_video(struct media *m, nanotime now, struct media_stream_in *s,
+                       struct media_output *out)
+{
+    struct frame frame;
+    struct media_track *t = &m->tracks[s->track];
+    while (frame_buffer_poll(s->video, now, &frame)) {
+        media_count_recent(s->recent, s->rendered, now);
+        s->rendered++;
+        if (s->nack)
+            nack_forget(s->nack, frame.last);
+        struct bytes whole = join(m, s, t->codec->kind, &frame);
+        check_frame(s, t->codec->kind, whole);
+        m->changed = true;
+        if (!t->play_out || t->current != (int)(s - m->streams))
+            continue;
+        *out = (struct media_output){.kind = MEDIA_FRAME,
+                                     .track = s->track,
+                                     .bytes = whole,
+                                     .timestamp = frame.timestamp,
+                                     .keyframe = frame.keyframe};
+        return true;
+    }
+    return false;
+}
+
+static bool play_audio(struct media *m, nanotime now, struct media_stream_in *s,
+                       struct media_output *out)
+{
+    struct audio_play play;
+    struct media_track *t = &m->tracks[s->track];
+    while (audio_buffer_poll(s->audio, now, &play)) {
+        if (!play.begins)
+            continue;
+        check_frame(s, t->codec->kind, play.payload);
+        if (!t->play_out)
+            continue;
+        *out = (struct media_output){.kind = MEDIA_FRAME,
+                                     .track = s->track,
+                                     .bytes = play.payload,
+                                     .timestamp = play.timestamp,
+                                     .keyframe = true};
+        return true;
+    }
+    return false;
+}
+
+bool media_playout_poll(struct media *m, nanotime now, struct media_output *out)
+{
+    for (unsigned i = 0; i < m->streams_count; i++) {
+        struct media_stream_in *s = &m->streams[i];
+        if (s->video && frame_buffer_deadline(s->video) <= now && play_video(m, now, s, out))
+            return true;
+        if (s->audio && audio_buffer_deadline(s->audio) <= now && play_audio(m, now, s, out))
+            return true;
+    }
+    return false;
+}
+
+nanotime media_receive_deadline(const struct media *m)
+{
+    nanotime at = TIME_NEVER;
+    for (unsigned i = 0; i < m->streams_count; i++) {
+        const struct media_stream_in *s = &m->streams[i];
+        if (s->video)
+            at = time_min(at, frame_buffer_deadline(s->video));
+        if (s->audio)
+            at = time_min(at, audio_buffer_deadline(s->audio));
+    }
+    return at;
+}

@@ -1,0 +1,75 @@
+// What is sent against loss: packets once more, and padding for probes.
+#include "stack/media/media_priv.h"
+
+static const struct media_format *rtx_of(const struct media_track *t)
+{
+    if (!t->config.rtx || !t->format)
+        return NULL;
+    for (unsigned i = 0; i < t->agreement.formats_count; i++) {
+        const struct media_format *format = &t->agreement.formats[i];
+        if (format->kind == CODEC_RTX && format->apt == t->format->receive_type)
+            return format;
+    }
+    return NULL;
+}
+
+// A packet of the pool with `original` as RTX, or (without RTX) as it was.
+static struct media_packet *again(struct media *m, struct media_track *t, unsigned layer,
+                                  struct bytes original, uint32_t *index)
+{
+    struct media_stream_out *out = &t->out[layer];
+    const struct media_format *rtx = rtx_of(t);
+    struct media_packet *packet = media_packet_new(m, index);
+    if (!packet)
+        return NULL;
+    packet->track = (uint8_t)(t - m->tracks);
+    packet->layer = (uint8_t)layer;
+    packet->rtx = true;
+    size_t len = original.len;
+    if (rtx) {
+        struct rtp_extension_values values;
+        media_extension_values(t, layer, true, &values);
+        len = rtx_wrap(original, rtx->send_type, out->rtx_ssrc, out->rtx_sequence++,
+                       &t->agreement.extensions, &values, packet->bytes, sizeof packet->bytes);
+    } else {
+        memcpy(packet->bytes, original.at, original.len);
+    }
+    packet->len = (uint16_t)len;
+    if (len)
+        return packet;
+    media_packet_free(m, *index);
+    return NULL;
+}
+
+void media_repair_nack(struct media *m, nanotime now, struct media_track *t, unsigned layer,
+                       uint16_t sequence)
+{
+    struct media_stream_out *out = &t->out[layer];
+    struct bytes original;
+    uint32_t index;
+    if (!out->history ||
+        rtp_history_get(out->history, now, sequence, &original) != RTP_HISTORY_FOUND)
+        return;
+    if (again(m, t, layer, original, &index))
+        (void)media_packet_send(m, now, index, PACER_RETRANSMISSION);
+}
+
+// RFC 4588 has no padding of its own: what was sent last is sent again, as others do.
+uint32_t media_repair_pad(struct media *m, nanotime now, uint32_t bytes)
+{
+    (void)bytes;
+    for (unsigned i = 0; i < m->tracks_count; i++) {
+        struct media_track *t = &m->tracks[i];
+        if (!t->sending || t->config.kind != MEDIA_VIDEO || !rtx_of(t) || !t->out[0].history)
+            continue;
+        struct bytes newest = rtp_history_newest(t->out[0].history);
+        uint32_t index;
+        struct media_packet *packet = newest.len ? again(m, t, 0, newest, &index) : NULL;
+        if (!packet)
+            continue;
+        packet->padding = true;
+        packet->made_at = now;
+        return index;
+    }
+    return UINT32_MAX;
+}

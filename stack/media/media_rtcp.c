@@ -1,0 +1,321 @@
+// RTCP that goes out: reports when the schedule says so, feedback early, transport-wide feedback by
+// a clock of its own.
+#include "stack/media/media_priv.h"
+
+#define UDP_OVERHEAD 28                // RFC 3550 6.2: the size of RTCP counts IP and UDP
+#define SRTCP_OVERHEAD 30              // index and tag: left free
+#define NTP_EPOCH 2208988800u          // 1970 in NTP seconds
+#define NACK_MAX 128                   // sequences of one NACK
+#define KEYFRAME_AGAIN (500 * TIME_MS) // a request that was not answered is made again
+
+void media_feedback_wish(struct media *m, nanotime now)
+{
+    if (m->feedback_due)
+        return;
+    m->feedback_due = true;
+    (void)rtcp_schedule_feedback(&m->schedule, now);
+}
+
+nanotime media_ntp_time(uint64_t ntp)
+{
+    uint64_t seconds = (ntp >> 32) - NTP_EPOCH - TIME_EPOCH_S;
+    return (nanotime)seconds * TIME_S + (nanotime)((ntp & UINT32_MAX) * 1000000000u >> 32);
+}
+
+static struct writer writer(struct media *m)
+{
+    size_t max = m->config.mtu < sizeof m->rtcp ? m->config.mtu : sizeof m->rtcp;
+    return writer_of(m->rtcp, max - SRTCP_OVERHEAD);
+}
+
+// ----------------------------------------------------------------------------------------- reports
+
+static bool is_sending(const struct media_stream_out *out)
+{
+    return out->packets > 0;
+}
+
+// The next streams to report on, so many as fit; of RTX and FEC there are none (they share the
+// loss of what they travel with, and nobody acts on it).
+static size_t blocks_of(struct media *m, nanotime now, struct rtcp_block *blocks, size_t max)
+{
+    size_t count = 0;
+    for (unsigned i = 0; i < m->streams_count && count < max; i++) {
+        struct media_stream_in *s = &m->streams[(m->reporter + i) % m->streams_count];
+        if (s->used && !s->bye && s->role == MEDIA_IN_MEDIA)
+            count += rtp_receiver_report(&s->receiver, now, &blocks[count]);
+        if (count == max)
+            m->reporter = (m->reporter + i + 1) % m->streams_count;
+    }
+    return count;
+}
+
+static void sender_report(struct writer *w, nanotime now, const struct media_track *t,
+                          const struct media_stream_out *out, const struct rtcp_block *blocks,
+                          size_t count)
+{
+    struct rtcp_sender_info info = {.ntp = rtcp_ntp(now),
+                                    .rtp_timestamp = out->last_timestamp,
+                                    .packets = (uint32_t)(out->packets - out->rtx_packets),
+                                    .octets = (uint32_t)(out->payload_bytes - out->rtx_bytes)};
+    // RFC 3550 6.4.1: the RTP time of the same instant as the NTP time.
+    if (t->source)
+        info.rtp_timestamp = out->first_timestamp + source_timestamp_at(t->source, now);
+    rtcp_write_sr(w, out->ssrc, &info, blocks, count);
+}
+
+// SR for each of our streams (RFC 8108 5: one compound), with the blocks in the first; RR without
+// any. The SSRCs that speak are named in `speakers`.
+static unsigned write_reports(struct media *m, nanotime now, struct writer *w, uint32_t *speakers,
+                              unsigned max)
+{
+    struct rtcp_block blocks[16];
+    size_t count = blocks_of(m, now, blocks, 16);
+    unsigned spoken = 0;
+    for (unsigned i = 0; i < m->tracks_count; i++) {
+        struct media_track *t = &m->tracks[i];
+        for (unsigned k = 0; k < t->layers && t->sending && spoken < max; k++) {
+            if (!is_sending(&t->out[k]))
+                continue;
+            sender_report(w, now, t, &t->out[k], blocks, spoken ? 0 : count);
+            speakers[spoken++] = t->out[k].ssrc;
+        }
+    }
+    if (spoken == 0) {
+        speakers[spoken++] = media_sender_ssrc(m, 0);
+        rtcp_write_rr(w, speakers[0], blocks, count);
+    }
+    return spoken;
+}
+
+static void write_names(struct media *m, struct writer *w, const uint32_t *speakers, unsigned count)
+{
+    struct rtcp_sdes_item item = {RTCP_CNAME, bytes_text(m->cname)};
+    struct rtcp_sdes_writer sdes = rtcp_write_sdes(w);
+    for (unsigned i = 0; i < count; i++)
+        rtcp_write_sdes_chunk(&sdes, speakers[i], &item, 1);
+    rtcp_write_sdes_end(&sdes);
+}
+
+// Who only receives learns its round trip by XR (RFC 3611 4.4, 4.5).
+static void write_extended(struct media *m, nanotime now, struct writer *w, bool sends)
+{
+    uint32_t ssrc = media_sender_ssrc(m, 0);
+    if (!sends)
+        rtcp_write_xr_rrtr(w, ssrc, rtcp_ntp(now));
+    if (sends && m->rrtr.at) {
+        struct rtcp_dlrr dlrr = {m->rrtr.ssrc, m->rrtr.ntp, rtcp_span(now - m->rrtr.at)};
+        for (unsigned i = 0; i < m->tracks_count; i++) {
+            if (m->tracks[i].sending && is_sending(&m->tracks[i].out[0]))
+                rtcp_write_xr_dlrr(w, m->tracks[i].out[0].ssrc, &dlrr, 1);
+        }
+    }
+}
+
+// ---------------------------------------------------------------------------------------- feedback
+
+static void write_nack(struct media *m, nanotime now, struct writer *w, struct media_stream_in *s)
+{
+    uint16_t missing[NACK_MAX];
+    size_t count = nack_poll(s->nack, now, missing, NACK_MAX);
+    if (!count)
+        return;
+    s->nacks++;
+    (void)rtcp_write_nack(w, media_sender_ssrc(m, s->track), s->ssrc, missing, count);
+}
+
+static void write_keyframe(struct media *m, nanotime now, struct writer *w,
+                           struct media_stream_in *s)
+{
+    const struct media_track *t = &m->tracks[s->track];
+    uint32_t ssrc = media_sender_ssrc(m, s->track);
+    if (t->format && t->format->pli) {
+        rtcp_write_pli(w, ssrc, s->ssrc);
+        s->plis++;
+    } else if (t->format && t->format->fir) {
+        rtcp_write_fir(w, ssrc,
+                       &(struct rtcp_fir_entry){.ssrc = s->ssrc, .sequence = (uint8_t)s->firs}, 1);
+        s->firs++;
+    }
+    s->keyframe_wanted = false;
+    s->keyframe_asked = now;
+}
+
+static void write_feedback(struct media *m, nanotime now, struct writer *w)
+{
+    for (unsigned i = 0; i < m->streams_count; i++) {
+        struct media_stream_in *s = &m->streams[i];
+        if (!s->used || s->bye)
+            continue;
+        if (s->nack)
+            write_nack(m, now, w, s);
+        if (s->keyframe_wanted)
+            write_keyframe(m, now, w, s);
+    }
+    if (m->remb_bps && m->streams_count) {
+        uint32_t ssrcs[16];
+        size_t count = 0;
+        for (unsigned i = 0; i < m->streams_count && count < 16; i++) {
+            if (m->streams[i].used && m->streams[i].role == MEDIA_IN_MEDIA)
+                ssrcs[count++] = m->streams[i].ssrc;
+        }
+        rtcp_write_remb(w, media_sender_ssrc(m, 0), m->remb_bps, ssrcs, count);
+    }
+    m->remb_bps = 0;
+    m->feedback_due = false;
+}
+
+static bool feedback_exists(const struct media *m, nanotime now)
+{
+    for (unsigned i = 0; i < m->streams_count; i++) {
+        const struct media_stream_in *s = &m->streams[i];
+        if (s->used && !s->bye &&
+            (s->keyframe_wanted || (s->nack && nack_deadline(s->nack) <= now)))
+            return true;
+    }
+    return m->remb_bps != 0;
+}
+
+// ----------------------------------------------------------------------------------------- to send
+
+static bool give(struct media *m, const struct writer *w, struct media_output *out)
+{
+    struct bytes bytes = writer_bytes(w);
+    if (!bytes.len)
+        return false;
+    m->stats.rtcp_sent++;
+    m->stats.packetsSent++;
+    m->stats.bytesSent += bytes.len;
+    *out = (struct media_output){.kind = MEDIA_SEND_RTCP, .bytes = bytes};
+    return true;
+}
+
+static bool regular(struct media *m, nanotime now, struct media_output *out)
+{
+    uint32_t speakers[16];
+    struct writer w = writer(m);
+    unsigned count = write_reports(m, now, &w, speakers, 16);
+    write_names(m, &w, speakers, count);
+    struct writer before = w;
+    write_extended(m, now, &w, m->tracks[0].sending || count > 1);
+    if (w.failed)
+        w = before; // it may wait
+    before = w;
+    write_feedback(m, now, &w);
+    if (w.failed)
+        w = before;
+    rtcp_schedule_sent(&m->schedule, now, w.len + UDP_OVERHEAD);
+    return give(m, &w, out);
+}
+
+static bool early(struct media *m, nanotime now, struct media_output *out)
+{
+    struct writer w = writer(m);
+    if (!m->reduced_size) { // RFC 3550 6.1: a compound begins with a report, and names itself
+        uint32_t ssrc = media_sender_ssrc(m, 0);
+        rtcp_write_rr(&w, ssrc, NULL, 0);
+        rtcp_write_cname(&w, ssrc, bytes_text(m->cname), bytes_of(NULL, 0));
+    }
+    size_t begun = w.len;
+    write_feedback(m, now, &w);
+    bool any = !w.failed && w.len > begun;
+    rtcp_schedule_sent(&m->schedule, now, w.len + UDP_OVERHEAD);
+    return any && give(m, &w, out);
+}
+
+static bool bye(struct media *m, nanotime now, struct media_output *out)
+{
+    uint32_t speakers[16];
+    struct writer w = writer(m);
+    unsigned count = write_reports(m, now, &w, speakers, 16);
+    write_names(m, &w, speakers, count);
+    rtcp_write_bye(&w, speakers, count, bytes_of(NULL, 0));
+    rtcp_schedule_sent(&m->schedule, now, w.len + UDP_OVERHEAD);
+    return give(m, &w, out);
+}
+
+static bool transport_feedback(struct media *m, nanotime now, struct media_output *out)
+{
+    static struct arrival_result results[ARRIVAL_TAKE_MAX]; // one thread
+    static struct rtcp_arrival arrivals[ARRIVAL_TAKE_MAX];
+    unsigned count = arrival_take(m->arrival, now, results, ARRIVAL_TAKE_MAX / 4);
+    for (unsigned i = 0; i < count; i++)
+        arrivals[i] = (struct rtcp_arrival){.sequence = results[i].sequence,
+                                            .received = results[i].received,
+                                            .time = results[i].received_at / (250 * TIME_US)};
+    if (!count)
+        return false;
+    struct writer w = writer(m);
+    uint32_t ssrc = media_sender_ssrc(m, 0);
+    if (!m->reduced_size) {
+        rtcp_write_rr(&w, ssrc, NULL, 0);
+        rtcp_write_cname(&w, ssrc, bytes_text(m->cname), bytes_of(NULL, 0));
+    }
+    struct rtcp_transport_cc_head head = {
+        .sender = ssrc, .media = m->feedback_media, .feedback_count = m->feedback_count++};
+    // What does not fit (256 statuses always do) would be told as lost: better than not at all.
+    (void)rtcp_write_transport_cc(&w, &head, arrivals, count);
+    m->stats.feedback_sent++;
+    return give(m, &w, out);
+}
+
+static void wishes(struct media *m, nanotime now)
+{
+    uint32_t bps;
+    if (m->use_remb && m->config.control == MEDIA_REMB && remb_poll(m->remb, now, &bps))
+        m->remb_bps = bps;
+    for (unsigned i = 0; i < m->tracks_count; i++) {
+        uint32_t max = m->tracks[i].receive_max;
+        if (max && m->remb_bps > max)
+            m->remb_bps = max;
+    }
+    for (unsigned i = 0; i < m->streams_count; i++) {
+        struct media_stream_in *s = &m->streams[i];
+        if (s->used && s->video && frame_buffer_needs_keyframe(s->video) && !s->keyframe_wanted &&
+            (s->keyframe_asked == TIME_NEVER || now - s->keyframe_asked >= KEYFRAME_AGAIN))
+            media_keyframe_want(m, now, s);
+    }
+    if (!m->feedback_due && feedback_exists(m, now))
+        media_feedback_wish(m, now);
+}
+
+bool media_rtcp_poll(struct media *m, nanotime now, struct media_output *out)
+{
+    enum rtcp_due due;
+    if (!m->stopped) {
+        if (m->transport_cc && arrival_due(m->arrival, now) && transport_feedback(m, now, out))
+            return true;
+        wishes(m, now);
+    }
+    while (rtcp_schedule_poll(&m->schedule, now, &due)) {
+        bool given = due == RTCP_DUE_BYE     ? bye(m, now, out)
+                     : due == RTCP_DUE_EARLY ? early(m, now, out)
+                                             : regular(m, now, out);
+        if (given)
+            return true;
+    }
+    return false;
+}
+
+nanotime media_rtcp_deadline(const struct media *m)
+{
+    nanotime at = rtcp_schedule_deadline(&m->schedule);
+    if (m->stopped)
+        return at;
+    if (m->transport_cc)
+        at = time_min(at, arrival_deadline(m->arrival));
+    if (m->use_remb && m->config.control == MEDIA_REMB)
+        at = time_min(at, remb_deadline(m->remb));
+    if (m->feedback_due)
+        return at; // the schedule knows of it
+    for (unsigned i = 0; i < m->streams_count; i++) {
+        const struct media_stream_in *s = &m->streams[i];
+        if (!s->used || s->bye)
+            continue;
+        if (s->nack)
+            at = time_min(at, nack_deadline(s->nack));
+        if (s->video && frame_buffer_needs_keyframe(s->video) && s->keyframe_asked != TIME_NEVER)
+            at = time_min(at, time_add(s->keyframe_asked, KEYFRAME_AGAIN));
+    }
+    return at;
+}

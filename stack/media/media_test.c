@@ -1,0 +1,75 @@
+#include "stack/media/media_world.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+static const struct media_track_config opus = {
+    .label = "audio", .kind = MEDIA_AUDIO, .codecs = {"opus"}, .codecs_count = 1, .bitrate = 32000};
+static const struct media_track_config vp8 = {.label = "video",
+                                              .kind = MEDIA_VIDEO,
+                                              .codecs = {"VP8"},
+                                              .codecs_count = 1,
+                                              .bitrate = 1000000,
+                                              .fps = 25,
+                                              .width = 640,
+                                              .height = 360,
+                                              .nack = true,
+                                              .rtx = true,
+                                              .pli = true};
+
+static void test_media_audio_and_video_without_loss_arrive_whole(void **state)
+{
+    (void)state;
+    struct media_world *world = media_world_new(NULL);
+    unsigned audio = media_world_track(world, &opus, true, true);
+    unsigned video = media_world_track(world, &vp8, true, true);
+    media_world_start(world);
+    media_world_run(world, 10 * TIME_S);
+    for (int side = 0; side < 2; side++) {
+        struct media_track_stats a = media_world_stats(world, side, audio);
+        struct media_track_stats v = media_world_stats(world, side, video);
+        assert_in_range(a.in.packetsReceived, 490, 501); // 50 a second
+        assert_int_equal(a.in.packetsLost, 0);
+        assert_int_equal(a.in.concealedSamples, 0);
+        assert_int_equal(a.quality.damaged, 0);
+        assert_true(a.quality.intact > 480);
+        assert_in_range(v.in.framesDecoded, 240, 251); // 25 a second
+        assert_int_equal(v.in.freezeCount, 0);
+        assert_int_equal(v.in.nackCount, 0);
+        assert_int_equal(v.quality.damaged, 0);
+        assert_int_equal(v.in.keyFramesDecoded, 1);
+        assert_true(v.remote_in.roundTripTimeMeasurements > 0);
+        assert_in_range(v.remote_in.roundTripTime, 39 * TIME_MS, 45 * TIME_MS);
+    }
+    media_world_free(world);
+}
+
+static void test_media_lost_video_comes_back_by_rtx(void **state)
+{
+    (void)state;
+    struct media_world *world = media_world_new(NULL);
+    unsigned video = media_world_track(world, &vp8, true, false);
+    world->paths[0].loss = RNG_BILLION / 20;
+    media_world_start(world);
+    media_world_run(world, 20 * TIME_S);
+    struct media_track_stats got = media_world_stats(world, 1, video);
+    assert_true(world->paths[0].lost > 50);
+    assert_true(got.in.nackCount > 10);
+    assert_true(got.in.retransmittedPacketsReceived > 50);
+    assert_true(got.in.framesDecoded > 490); // of 500: NACK mends nearly all
+    assert_int_equal(got.quality.damaged, 0);
+    assert_true(got.in.packetsLost > 0); // what the network lost stays lost
+    media_world_free(world);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_media_audio_and_video_without_loss_arrive_whole),
+        cmocka_unit_test(test_media_lost_video_comes_back_by_rtx),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
