@@ -37,7 +37,7 @@ struct table {
     struct entry *entries;
     unsigned max, count;
     unsigned first_free; // no index below it is free
-    uint16_t *hash; // indices; FREE_SLOT
+    uint16_t *hash;      // indices; FREE_SLOT
     unsigned mask;
 };
 
