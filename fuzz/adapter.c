@@ -121,7 +121,10 @@ static void check_stats(const struct peer_stats *stats)
 static unsigned pads(const char *base64)
 {
     size_t len = strlen(base64);
-    return (len > 0 && base64[len - 1] == '=') + (len > 1 && base64[len - 2] == '=');
+    unsigned count = 0;
+    while (count < 2 && count < len && base64[len - 1 - count] == '=')
+        count++;
+    return count;
 }
 
 // As many bytes as the padding says: RFC 4648 4.
