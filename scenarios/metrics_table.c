@@ -363,9 +363,9 @@ const struct metric metrics[] = {
     PEER_U64("datagrams-sent", datagrams_sent, "by the peer"),
     PEER_U64("datagrams-received", datagrams_received, "by the peer"),
     {OF_PEER, "stun-packets", VALUE_NUMBER, FIELD_FUNCTION, 0, get_stun_packets, NULL, "packets",
-     "STUN and TURN ChannelData in its capture, both ways", NULL},
+     "STUN and TURN ChannelData by UDP in its capture, both ways", NULL},
     {OF_PEER, "dtls-packets", VALUE_NUMBER, FIELD_FUNCTION, 0, get_dtls_packets, NULL, "packets",
-     "DTLS in its capture, both ways, also inside of TURN", NULL},
+     "DTLS by UDP in its capture, both ways, also inside of TURN", NULL},
 
     {OF_CHANNEL, "state", VALUE_WORD, FIELD_FUNCTION, 0, get_channel_state, channel_states, "word",
      "open while one with this label is", "RFC 8832 5"},
