@@ -1,5 +1,6 @@
 // The rules of offer and answer (RFC 3264, RFC 9429 5) for data channel sections.
 #include "stack/sdp/sdp_priv.h"
+#include "stack/sdp/sdp_rtp.h"
 
 const char *sdp_outcome_name(enum sdp_outcome outcome)
 {
@@ -56,7 +57,27 @@ static bool in_bundle(const struct sdp *sdp, struct bytes mid)
     return false;
 }
 
-const char *sdp_data_check(const struct sdp *sdp, const struct sdp_media *media, bool ice_only)
+static bool in_use(const struct sdp_media *media)
+{
+    return media && (media->port != 0 || media->bundle_only);
+}
+
+const struct sdp_media *sdp_transport_media(const struct sdp *sdp)
+{
+    for (unsigned i = 0; i < sdp->bundle_count; i++) {
+        const struct sdp_media *media = media_of_mid(sdp, sdp->bundle[i]);
+        if (in_use(media) && (is_data(media) || sdp_is_rtp(media)))
+            return media;
+    }
+    const struct sdp_media *data = sdp_data_media(sdp);
+    for (unsigned i = 0; i < sdp->media_count && !in_use(data); i++) {
+        if (in_use(&sdp->media[i]) && sdp_is_rtp(&sdp->media[i]))
+            return &sdp->media[i];
+    }
+    return data;
+}
+
+const char *sdp_transport_check(const struct sdp *sdp, const struct sdp_media *media, bool ice_only)
 {
     // RFC 9143 7.1.1: every identification tag of the group is that of a section.
     for (unsigned i = 0; i < sdp->bundle_count; i++)
@@ -64,18 +85,30 @@ const char *sdp_data_check(const struct sdp *sdp, const struct sdp_media *media,
             return "a=group:BUNDLE names a mid that no section has";
     if (!media)
         return "no data channel section";
-    if (media->port == 0 && !media->bundle_only)
-        return "the data channel section is rejected";
+    bool data = is_data(media);
+    if (!in_use(media))
+        return data ? "the data channel section is rejected" : "every section is rejected";
     if (media->ufrag.len == 0 || media->pwd.len == 0)
-        return "the data channel section has no ICE credentials";
+        return data ? "the data channel section has no ICE credentials"
+                    : "the section of the transport has no ICE credentials";
     if (ice_only)
         return NULL;
     if (media->fingerprints_count == 0)
-        return "the data channel section has no fingerprint";
+        return data ? "the data channel section has no fingerprint"
+                    : "the section of the transport has no fingerprint";
     if (media->setup == SDP_SETUP_NONE)
-        return "the data channel section has no a=setup";
+        return data ? "the data channel section has no a=setup"
+                    : "the section of the transport has no a=setup";
     if (media->setup == SDP_SETUP_HOLDCONN) // RFC 8842 5.1: MUST NOT be used with DTLS
         return "a=setup:holdconn is not allowed with DTLS";
+    return NULL;
+}
+
+const char *sdp_data_check(const struct sdp *sdp, const struct sdp_media *media, bool ice_only)
+{
+    const char *why = sdp_transport_check(sdp, media, ice_only);
+    if (why || ice_only)
+        return why;
     if (!media->has_sctp_port)
         return "the data channel section has no a=sctp-port";
     if (media->sctp_port == 0) // RFC 8841 10.3: the association is closed
@@ -131,9 +164,10 @@ const char *sdp_answer_check(const struct sdp *offer, const struct sdp *answer)
     for (unsigned i = 0; i < answer->bundle_count; i++) // RFC 9143 7.3: no more than was offered
         if (!in_bundle(offer, answer->bundle[i]))
             return "the answer bundles a mid that the offer did not";
-    const struct sdp_media *offered = sdp_data_media(offer), *answered = sdp_data_media(answer);
-    if (!offered || !answered)
+    const struct sdp_media *answered = sdp_transport_media(answer);
+    if (!answered)
         return NULL;
+    const struct sdp_media *offered = &offer->media[answered - answer->media];
     enum dtls_role role;
     // RFC 8842 5.3: active or passive, as the offer allows. Without DTLS in either: nothing to say.
     bool dtls = offered->setup != SDP_SETUP_NONE || answered->setup != SDP_SETUP_NONE;

@@ -78,13 +78,18 @@ struct sdp {
     unsigned bundle_count;
     struct sdp_media media[SDP_MEDIA_MAX];
     unsigned media_count;
-    unsigned error_line; // where parsing failed, from 1
+    struct bytes session_lines; // before the first section
+    unsigned error_line;        // where parsing failed, from 1
 };
 
 // `out` is large (0.3 MB) and only what a description has is written to it: reuse one.
 enum sdp_outcome sdp_parse(struct bytes text, struct sdp *out);
 // The first m= section that is a data channel association (RFC 8841 5), or NULL.
 const struct sdp_media *sdp_data_media(const struct sdp *sdp);
+
+// The section whose transport all others share: the first of the BUNDLE group that is in use
+// (RFC 9143 7.2); without a group the data channel's, or the first of RTP. NULL: there is none.
+const struct sdp_media *sdp_transport_media(const struct sdp *sdp);
 
 // "candidate:..." with or without "a=" before it (RFC 8839 5.1). False: malformed. Well-formed, but
 // not *usable: TCP, another component than 1, an unknown type, a name (mDNS) instead of an address.
@@ -96,6 +101,7 @@ struct bytes sdp_candidate_ufrag(struct bytes line);
 void sdp_candidate_write(struct text *to, const struct ice_candidate *candidate);
 
 // What a description of ours says; the m= section of the data channel is written in full.
+struct sdp_rtp_local;
 struct sdp_local {
     uint64_t session_id, session_version;
     const struct ice_credentials *credentials;
@@ -106,11 +112,19 @@ struct sdp_local {
     unsigned candidates_count;
     uint16_t sctp_port;
     uint64_t max_message_size;
+    // Of audio and video (sdp_rtp.h). An offer lists these first, then the data channels; an
+    // answer has, for each section of the offer, ours or NULL: rejected. NULL: all are.
+    const struct sdp_rtp_local *const *media;
+    unsigned media_count;
 };
 void sdp_write_offer(struct text *to, const struct sdp_local *local);
 // The answer to `offer`: the same m= sections in the same order, those but the data one rejected.
 void sdp_write_answer(struct text *to, const struct sdp_local *local, const struct sdp *offer);
 
+// Can a connection be made over this section, and has the description what it says that it has (RFC
+// 9429 5.8.3, RFC 9143 7)? `ice_only` asks for nothing of DTLS. NULL: yes; else why not.
+const char *sdp_transport_check(const struct sdp *sdp, const struct sdp_media *media,
+                                bool ice_only);
 // Can an association be made from this section and its description (RFC 9429 5.8.3, RFC 8841 5,
 // RFC 9143 7)? `ice_only` asks for nothing of DTLS and SCTP. NULL: yes; else why not.
 const char *sdp_data_check(const struct sdp *sdp, const struct sdp_media *media, bool ice_only);

@@ -535,6 +535,7 @@ enum sdp_outcome sdp_parse(struct bytes text, struct sdp *out)
     p.out = out;
     p.line_at = text.at;
     out->session_id = out->session_version = 0;
+    out->session_lines = bytes_of(text.at, 0);
     out->ice_lite = false;
     out->bundle_count = out->media_count = out->error_line = 0;
     if (text.len == 0 || text.len > SDP_SIZE_MAX) {
@@ -561,6 +562,9 @@ enum sdp_outcome sdp_parse(struct bytes text, struct sdp *out)
         return SDP_MISSING;
     }
     inherit_bundle(out);
+    out->session_lines = text;
+    if (out->media_count > 0)
+        out->session_lines.len = (size_t)(out->media[0].lines.at - text.at);
     out->error_line = 0;
     return SDP_OK;
 }

@@ -1,5 +1,6 @@
 // Descriptions of ours, in the order of lines that Chrome writes.
 #include "stack/sdp/sdp_priv.h"
+#include "stack/sdp/sdp_rtp.h"
 
 static void put_number(struct text *to, uint64_t value)
 {
@@ -63,10 +64,8 @@ static void put_transport(struct text *to, const struct sdp_local *local)
         put_pair(to, "a=setup:", setups[local->setup]);
 }
 
-// All of the data channel section after its m= line.
-static void put_data(struct text *to, const struct sdp_local *local, struct bytes mid, bool old)
+static void put_candidates(struct text *to, const struct sdp_local *local)
 {
-    text_put(to, "c=IN IP4 0.0.0.0\r\n");
     for (unsigned i = 0; i < local->candidates_count; i++) {
         text_put(to, "a=");
         sdp_candidate_write(to, &local->candidates[i]);
@@ -74,6 +73,15 @@ static void put_data(struct text *to, const struct sdp_local *local, struct byte
     }
     if (local->end_of_candidates)
         text_put(to, "a=end-of-candidates\r\n");
+}
+
+// All of the data channel section after its m= line. `first`: it is the transport's section.
+static void put_data(struct text *to, const struct sdp_local *local, struct bytes mid, bool old,
+                     bool first)
+{
+    text_put(to, "c=IN IP4 0.0.0.0\r\n");
+    if (first)
+        put_candidates(to, local);
     put_transport(to, local);
     if (mid.len > 0)
         put_bytes(to, "a=mid:", mid);
@@ -87,11 +95,139 @@ static void put_data(struct text *to, const struct sdp_local *local, struct byte
     put_count(to, "a=max-message-size:", local->max_message_size);
 }
 
+// ------------------------------------------------------------------------------- audio and video
+
+static void put_format(struct text *to, const struct sdp_format *format)
+{
+    static const char *const feedback[] = {"nack", "nack pli", "ccm fir", "goog-remb",
+                                           "transport-cc"};
+    text_put(to, "a=rtpmap:");
+    put_number(to, format->type);
+    text_put(to, " ");
+    text_add(to, format->name);
+    text_put(to, "/");
+    put_number(to, format->clock_rate);
+    if (format->channels > 1) {
+        text_put(to, "/");
+        put_number(to, format->channels);
+    }
+    text_put(to, "\r\n");
+    for (unsigned i = 0; i < sizeof feedback / sizeof feedback[0]; i++) {
+        if (!(format->feedback & 1u << i))
+            continue;
+        text_put(to, "a=rtcp-fb:");
+        put_number(to, format->type);
+        put_pair(to, " ", feedback[i]);
+    }
+    if (format->fmtp.len > 0) {
+        text_put(to, "a=fmtp:");
+        put_number(to, format->type);
+        put_bytes(to, " ", format->fmtp);
+    }
+}
+
+// RFC 8853 5.1, RFC 8851 4.
+static void put_layers(struct text *to, const struct sdp_rtp_local *rtp)
+{
+    for (unsigned i = 0; i < rtp->rids_count; i++) {
+        text_put(to, "a=rid:");
+        text_add(to, rtp->rids[i]);
+        text_put(to, rtp->rids_send ? " send\r\n" : " recv\r\n");
+    }
+    if (rtp->rids_count == 0)
+        return;
+    text_put(to, rtp->rids_send ? "a=simulcast:send " : "a=simulcast:recv ");
+    for (unsigned i = 0; i < rtp->rids_count; i++) {
+        text_put(to, i ? ";" : "");
+        text_add(to, rtp->rids[i]);
+    }
+    text_put(to, "\r\n");
+}
+
+static void put_ssrc(struct text *to, const struct sdp_rtp_local *rtp, uint32_t ssrc)
+{
+    if (!ssrc)
+        return;
+    text_put(to, "a=ssrc:");
+    put_number(to, ssrc);
+    put_pair(to, " cname:", rtp->cname);
+    text_put(to, "a=ssrc:");
+    put_number(to, ssrc);
+    text_put(to, " msid:");
+    text_put(to, rtp->stream);
+    put_pair(to, " ", rtp->track);
+}
+
+static void put_group(struct text *to, const char *semantics, uint32_t first, uint32_t second)
+{
+    if (!second)
+        return;
+    text_put(to, semantics);
+    put_number(to, first);
+    text_put(to, " ");
+    put_number(to, second);
+    text_put(to, "\r\n");
+}
+
+static void put_rtp(struct text *to, const struct sdp_local *local, const struct sdp_rtp_local *rtp,
+                    struct bytes protocol, bool first)
+{
+    text_put(to, "m=");
+    text_put(to, rtp->kind);
+    text_put(to, " 9 ");
+    text_add(to, protocol);
+    for (unsigned i = 0; i < rtp->formats_count; i++) {
+        text_put(to, " ");
+        put_number(to, rtp->formats[i].type);
+    }
+    text_put(to, "\r\nc=IN IP4 0.0.0.0\r\na=rtcp:9 IN IP4 0.0.0.0\r\n");
+    if (first)
+        put_candidates(to, local);
+    put_transport(to, local);
+    if (rtp->mid.len > 0)
+        put_bytes(to, "a=mid:", rtp->mid);
+    for (unsigned i = 0; i < rtp->extensions_count; i++) {
+        text_put(to, "a=extmap:");
+        put_number(to, rtp->extensions[i].id);
+        put_bytes(to, " ", rtp->extensions[i].uri);
+    }
+    put_pair(to, "a=", sdp_direction_name(rtp->direction));
+    text_put(to, "a=msid:");
+    text_put(to, rtp->stream);
+    put_pair(to, " ", rtp->track);
+    text_put(to, "a=rtcp-mux\r\n");
+    if (rtp->reduced_size)
+        text_put(to, "a=rtcp-rsize\r\n");
+    for (unsigned i = 0; i < rtp->formats_count; i++)
+        put_format(to, &rtp->formats[i]);
+    put_layers(to, rtp);
+    for (unsigned i = 0; i < rtp->ssrcs_count; i++) {
+        put_group(to, "a=ssrc-group:FID ", rtp->ssrcs[i].media, rtp->ssrcs[i].rtx);
+        put_group(to, "a=ssrc-group:FEC-FR ", rtp->ssrcs[i].media, rtp->ssrcs[i].fec);
+    }
+    for (unsigned i = 0; i < rtp->ssrcs_count; i++) {
+        put_ssrc(to, rtp, rtp->ssrcs[i].media);
+        put_ssrc(to, rtp, rtp->ssrcs[i].rtx);
+        put_ssrc(to, rtp, rtp->ssrcs[i].fec);
+    }
+}
+
 void sdp_write_offer(struct text *to, const struct sdp_local *local)
 {
-    put_session(to, local, bytes_text("0"));
+    struct text bundle = {0};
+    for (unsigned i = 0; i < local->media_count; i++) {
+        text_add(&bundle, local->media[i]->mid);
+        text_put(&bundle, " ");
+    }
+    size_t at = bundle.len;
+    put_number(&bundle, local->media_count);
+    struct bytes mid = bytes_from(text_bytes(&bundle), at);
+    put_session(to, local, text_bytes(&bundle));
+    for (unsigned i = 0; i < local->media_count; i++)
+        put_rtp(to, local, local->media[i], bytes_text("UDP/TLS/RTP/SAVPF"), i == 0);
     text_put(to, "m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\n");
-    put_data(to, local, bytes_text("0"), false);
+    put_data(to, local, mid, false, local->media_count == 0);
+    text_free(&bundle);
 }
 
 static bool is_in(const struct bytes *list, unsigned count, struct bytes wanted)
@@ -140,25 +276,45 @@ static void put_refusal(struct text *to, const struct sdp_local *local,
         text_put(to, "a=inactive\r\na=end-of-candidates\r\n");
 }
 
+static bool data_is_refused(const struct sdp_media *data)
+{
+    // RFC 8841 10.3: an association that is to be closed is answered with port 0.
+    return !data || (data->has_sctp_port && data->sctp_port == 0) ||
+           (data->port == 0 && !data->bundle_only);
+}
+
 void sdp_write_answer(struct text *to, const struct sdp_local *local, const struct sdp *offer)
 {
     const struct sdp_media *data = sdp_data_media(offer);
-    // RFC 8841 10.3: an association that is to be closed is answered with port 0.
-    bool refused = !data || (data->has_sctp_port && data->sctp_port == 0) ||
-                   (data->port == 0 && !data->bundle_only);
+    bool refused = data_is_refused(data), first = true;
     // RFC 9143 7.3.1: in the group goes what was in the offer's and is accepted.
-    struct bytes bundle = {NULL, 0};
-    if (!refused && is_in(offer->bundle, offer->bundle_count, data->mid))
-        bundle = data->mid;
-    put_session(to, local, bundle);
+    struct text bundle = {0};
+    for (unsigned i = 0; i < offer->bundle_count; i++) {
+        for (unsigned k = 0; k < offer->media_count; k++) {
+            const struct sdp_media *media = &offer->media[k];
+            bool ours = media == data ? !refused : k < local->media_count && local->media[k];
+            if (!ours || !is_in(&offer->bundle[i], 1, media->mid))
+                continue;
+            text_put(&bundle, bundle.len ? " " : "");
+            text_add(&bundle, media->mid);
+        }
+    }
+    put_session(to, local, text_bytes(&bundle));
+    text_free(&bundle);
     for (unsigned i = 0; i < offer->media_count; i++) {
         const struct sdp_media *media = &offer->media[i];
+        const struct sdp_rtp_local *rtp = i < local->media_count ? local->media[i] : NULL;
         bool accepted = media == data && !refused;
-        put_media_line(to, media, accepted, local->sctp_port);
-        if (accepted) {
-            put_data(to, local, media->mid, media->old_sctp);
+        if (rtp) {
+            put_rtp(to, local, rtp, media->protocol, first);
+        } else if (accepted) {
+            put_media_line(to, media, true, local->sctp_port);
+            put_data(to, local, media->mid, media->old_sctp, first);
+        } else {
+            put_media_line(to, media, false, local->sctp_port);
+            put_refusal(to, local, media);
             continue;
         }
-        put_refusal(to, local, media);
+        first = false;
     }
 }
