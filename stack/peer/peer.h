@@ -166,7 +166,8 @@ struct peer_stats {
     nanotime disconnected_at, gathered_at; // disconnected_at: the latest
     unsigned restarts;
     uint64_t datagrams_sent, datagrams_received, stun_sent, stun_received, dtls_sent, dtls_received;
-    uint64_t sent_without_consent; // always 0, or this stack is wrong
+    uint64_t media_sent, media_received; // SRTP and SRTCP
+    uint64_t sent_without_consent;       // always 0, or this stack is wrong
     unsigned turn_allocations, turn_refreshes, turn_permissions, turn_channel_binds,
         turn_stale_nonces;
     unsigned turn_error; // the last error that ended an allocation

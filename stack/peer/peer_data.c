@@ -95,8 +95,23 @@ static void early_channels_begin(struct peer *p, nanotime now)
 
 // ----------------------------------------------------------------------------------------- start
 
+static void channels_begin(struct peer *p, nanotime now, const struct sdp_media *data,
+                           enum dtls_role role)
+{
+    struct sctp_config sctp = {.local_port = p->config.sctp_port ? p->config.sctp_port : 5000,
+                               .remote_port = data->sctp_port,
+                               .mtu = (dtls_mtu(p) - DTLS_OVERHEAD) & ~(size_t)3,
+                               .max_message_size = data->max_message_size,
+                               .max_receive_size =
+                                   p->config.max_message_size ? p->config.max_message_size : 262144,
+                               .rng = &p->sctp_rng,
+                               .trace = trace_part(&p->trace, "sctp")};
+    p->channels = channels_new(&sctp, role == DTLS_CLIENT);
+    early_channels_begin(p, now);
+}
+
 void peer_data_start(struct peer *p, nanotime now, const struct sdp_media *remote,
-                     enum dtls_role role)
+                     const struct sdp_media *data, enum dtls_role role)
 {
     p->remote_fingerprint = remote->fingerprints[0];
     struct dtls_config config = {.identity = dtls_identity_pooled(p->config.identity),
@@ -104,20 +119,13 @@ void peer_data_start(struct peer *p, nanotime now, const struct sdp_media *remot
                                  .remote = remote->fingerprints,
                                  .remote_count = remote->fingerprints_count,
                                  .mtu = dtls_mtu(p),
+                                 .srtp_profiles = peer_media_profiles(p),
                                  .rng = &p->dtls_rng,
                                  .trace = trace_part(&p->trace, "dtls")};
     p->dtls = dtls_new(&config);
 
-    struct sctp_config sctp = {.local_port = p->config.sctp_port ? p->config.sctp_port : 5000,
-                               .remote_port = remote->sctp_port,
-                               .mtu = (dtls_mtu(p) - DTLS_OVERHEAD) & ~(size_t)3,
-                               .max_message_size = remote->max_message_size,
-                               .max_receive_size =
-                                   p->config.max_message_size ? p->config.max_message_size : 262144,
-                               .rng = &p->sctp_rng,
-                               .trace = trace_part(&p->trace, "sctp")};
-    p->channels = channels_new(&sctp, role == DTLS_CLIENT);
-    early_channels_begin(p, now);
+    if (data)
+        channels_begin(p, now, data, role);
 
     // What came before we knew whom to expect (RFC 8842 5.3: the answer may be overtaken).
     size_t at = 0;
@@ -144,7 +152,7 @@ void peer_data_free(struct peer *p)
 
 // ----------------------------------------------------------------------------------------- input
 
-static bool is_authenticated(const struct peer *p, const struct datagram *datagram)
+bool peer_is_authenticated(const struct peer *p, const struct datagram *datagram)
 {
     for (unsigned i = 0; i < PEER_AUTHENTICATED_MAX; i++)
         if (addr_equal(&p->authenticated[i].remote, &datagram->from) &&
@@ -158,7 +166,7 @@ void peer_data_authenticated(struct peer *p, const struct datagram *datagram)
     struct bytes message = datagram->bytes;
     // A Binding request, or success: those are with MESSAGE-INTEGRITY (RFC 8445 7.1.2, 7.3).
     bool checked = message.len > 1 && message.at[0] <= 1 && message.at[1] == 1;
-    if (p->config.ice_only || !checked || is_authenticated(p, datagram))
+    if (p->config.ice_only || !checked || peer_is_authenticated(p, datagram))
         return;
     p->authenticated[p->authenticated_next] = (struct peer_pair){datagram->to, datagram->from};
     p->authenticated_next = (p->authenticated_next + 1) % PEER_AUTHENTICATED_MAX;
@@ -182,7 +190,7 @@ enum peer_drop peer_data_input(struct peer *p, nanotime now, const struct datagr
 {
     if (p->config.ice_only)
         return PEER_UNKNOWN_PROTOCOL;
-    if (!is_authenticated(p, datagram))
+    if (!peer_is_authenticated(p, datagram))
         return PEER_UNAUTHENTICATED;
     if (!p->dtls)
         return keep_early(p, datagram->bytes);
@@ -202,8 +210,10 @@ void peer_data_close_channels(struct peer *p, nanotime now)
 static void dtls_changed(struct peer *p, nanotime now)
 {
     enum dtls_state state = dtls_state(p->dtls);
-    if (state == DTLS_CONNECTED)
+    if (state == DTLS_CONNECTED && p->channels)
         channels_connect(p->channels, now);
+    if (state == DTLS_CONNECTED)
+        peer_media_start(p, now);
     if (state == DTLS_CLOSED || state == DTLS_FAILED)
         peer_data_close_channels(p, now);
     peer_update(p, now);
@@ -216,7 +226,7 @@ static enum peer_step dtls_step(struct peer *p, nanotime now, struct peer_output
         return PEER_IDLE;
     if (got.kind == DTLS_STATE_CHANGED)
         dtls_changed(p, now);
-    if (got.kind == DTLS_DATA)
+    if (got.kind == DTLS_DATA && p->channels)
         channels_input(p->channels, now, got.bytes);
     if (got.kind != DTLS_SEND)
         return PEER_WORKED;
@@ -281,7 +291,7 @@ static enum peer_step early_closed_step(struct peer *p, struct peer_output *out)
 
 static bool channels_flow(const struct peer *p, bool may_send)
 {
-    return p->channels_down || (may_send && dtls_state(p->dtls) == DTLS_CONNECTED);
+    return p->channels && (p->channels_down || (may_send && dtls_state(p->dtls) == DTLS_CONNECTED));
 }
 
 enum peer_step peer_data_poll(struct peer *p, nanotime now, struct peer_output *out)

@@ -1,5 +1,6 @@
 // What the files of this peer share. peerconnection.c drives; peer_signaling.c does descriptions
-// and candidates; peer_data.c does DTLS and data channels; peer_state.c derives states and
+// and candidates; peer_data.c does DTLS and data channels; peer_media.c audio
+// and video; peer_state.c derives states and
 // statistics.
 #ifndef STACK_PEER_PEER_PRIV_H
 #define STACK_PEER_PEER_PRIV_H
@@ -7,6 +8,8 @@
 #include "stack/peer/gather.h"
 #include "stack/peer/peer.h"
 #include "stack/sdp/sdp.h"
+#include "stack/sdp/sdp_rtp.h"
+#include "stack/srtp/srtp.h"
 
 #define PEER_LOCAL_CANDIDATES_MAX 64
 #define PEER_PENDING_MAX 64        // candidates before their description
@@ -20,6 +23,18 @@ enum peer_closing { PEER_OPEN, PEER_CLOSING_CHANNELS, PEER_CLOSING_DTLS, PEER_CL
 
 struct peer_pair {
     struct addr local, remote;
+};
+
+// A track and the section of the descriptions that is its own.
+struct peer_track {
+    char mid[MEDIA_MID_MAX + 1]; // empty: none yet
+    int section;                 // -1: none yet
+};
+
+// Before the bytes of a packet that waits for PEER_CLEAR.
+struct peer_clear {
+    struct addr from, to;
+    size_t len;
 };
 
 struct peer_early_channel {
@@ -87,6 +102,16 @@ struct peer {
     struct peer_pair authenticated[PEER_AUTHENTICATED_MAX];
     unsigned authenticated_next;
 
+    // Media.
+    struct media *media;   // NULL: none
+    struct secure *secure; // NULL: no keys yet
+    struct peer_track tracks[MEDIA_TRACKS_MAX];
+    bool has_route;
+    struct peer_pair route; // that media last went over
+    uint8_t wire[2048];     // a packet between clear and protected
+    struct text clear;      // packets for PEER_CLEAR, see struct peer_clear
+    size_t clear_at;
+
     struct peer_stats stats; // counters and times; the rest is filled in when asked for
 };
 
@@ -118,8 +143,10 @@ bool peer_refuse(struct peer *p, nanotime now, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
 // peer_data.c
+// `data`: the section of the data channels; NULL: there are none.
 void peer_data_start(struct peer *p, nanotime now, const struct sdp_media *remote,
-                     enum dtls_role role);
+                     const struct sdp_media *data, enum dtls_role role);
+bool peer_is_authenticated(const struct peer *p, const struct datagram *datagram);
 void peer_data_free(struct peer *p);
 enum peer_drop peer_data_input(struct peer *p, nanotime now, const struct datagram *datagram);
 void peer_data_authenticated(struct peer *p, const struct datagram *datagram);
@@ -133,6 +160,22 @@ void peer_channel_close(struct peer *p, nanotime now, unsigned channel);
 size_t peer_channel_buffered(const struct peer *p, unsigned channel);
 struct bytes peer_channel_label(const struct peer *p, unsigned channel);
 void peer_channel_set_low(struct peer *p, unsigned channel, size_t threshold);
+
+// peer_media.c
+int peer_media_track_add(struct peer *p, const struct media_track_config *config);
+void peer_media_free(struct peer *p);
+void peer_media_offer(struct peer *p, struct sdp_local *to);
+// Our side of each offered section goes into `to`, and takes effect.
+void peer_media_answer(struct peer *p, nanotime now, const struct sdp *offer, struct sdp_local *to);
+void peer_media_answered(struct peer *p, nanotime now, const struct sdp *offer,
+                         const struct sdp *answer);
+const char *peer_media_profiles(const struct peer *p);
+void peer_media_start(struct peer *p, nanotime now); // DTLS is connected
+void peer_media_selected(struct peer *p, nanotime now, const struct ice_pair *pair);
+enum peer_drop peer_media_input(struct peer *p, nanotime now, const struct datagram *datagram);
+enum peer_step peer_media_poll(struct peer *p, nanotime now, struct peer_output *out);
+nanotime peer_media_deadline(const struct peer *p);
+void peer_media_close(struct peer *p, nanotime now);
 
 // peer_state.c
 void peer_update(struct peer *p, nanotime now); // after anything that may have changed a state

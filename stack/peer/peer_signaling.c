@@ -116,6 +116,7 @@ static void write_offer(struct peer *p, struct peer_output *out)
 {
     // RFC 8842 5.2: an offerer says actpass, each time.
     struct sdp_local local = local_description(p, SDP_SETUP_ACTPASS);
+    peer_media_offer(p, &local);
     text_clear(&p->offered);
     sdp_write_offer(&p->offered, &local);
     *out = (struct peer_output){.kind = PEER_DESCRIPTION, .bytes = text_bytes(&p->offered)};
@@ -127,7 +128,9 @@ static void write_answer(struct peer *p, nanotime now, struct peer_output *out)
 {
     enum sdp_outcome outcome = sdp_parse(text_bytes(&p->accepted), &theirs);
     (void)outcome; // it was taken before
-    struct sdp_local local = local_description(p, answer_setup(p, sdp_data_media(&theirs)->setup));
+    struct sdp_local local =
+        local_description(p, answer_setup(p, sdp_transport_media(&theirs)->setup));
+    peer_media_answer(p, now, &theirs, &local);
     text_clear(&p->description);
     sdp_write_answer(&p->description, &local, &theirs);
     *out = (struct peer_output){
@@ -340,13 +343,22 @@ static const char *association_check(const struct peer *p, const struct sdp_medi
     return NULL;
 }
 
+// The section of the data channels, unless it is rejected.
+static const struct sdp_media *data_in_use(void)
+{
+    const struct sdp_media *data = sdp_data_media(&theirs);
+    return data && (data->port != 0 || data->bundle_only) ? data : NULL;
+}
+
 // Everything that can be wrong, before anything is changed.
 static const char *description_check(struct peer *p, bool answer, enum dtls_role *role)
 {
-    const struct sdp_media *media = sdp_data_media(&theirs);
+    const struct sdp_media *media = sdp_transport_media(&theirs), *data = data_in_use();
     const char *why = state_check(p, answer);
+    if (!why && (data || !p->media))
+        why = sdp_data_check(&theirs, sdp_data_media(&theirs), p->config.ice_only);
     if (!why)
-        why = sdp_data_check(&theirs, media, p->config.ice_only);
+        why = sdp_transport_check(&theirs, media, p->config.ice_only);
     if (why)
         return why;
     if (answer) {
@@ -381,7 +393,7 @@ static void take_candidates(struct peer *p, nanotime now, const struct sdp_media
 static void take_description(struct peer *p, nanotime now, struct bytes text, bool answer,
                              enum dtls_role role)
 {
-    const struct sdp_media *media = sdp_data_media(&theirs);
+    const struct sdp_media *media = sdp_transport_media(&theirs);
     bool first = !p->has_accepted;
     bool new_credentials = first || !bytes_equal(media->ufrag, p->remote_ufrag) ||
                            !bytes_equal(media->pwd, p->remote_pwd);
@@ -402,7 +414,7 @@ static void take_description(struct peer *p, nanotime now, struct bytes text, bo
         ice_agent_set_remote(p->ice, now, media->ufrag, media->pwd, theirs.ice_lite);
     }
     if (!p->config.ice_only && !p->dtls)
-        peer_data_start(p, now, media, role);
+        peer_data_start(p, now, media, data_in_use(), role);
     if (!answer && !p->gathering_started)
         start_gathering(p, now);
     // The copy comes last of what reads `text`, which may be what `accepted` held.
@@ -413,6 +425,9 @@ static void take_description(struct peer *p, nanotime now, struct bytes text, bo
     p->remote_ufrag = bytes_of(p->accepted.at + ufrag_at, media->ufrag.len);
     p->remote_pwd = bytes_of(p->accepted.at + pwd_at, media->pwd.len);
     take_candidates(p, now, media);
+    if (answer && p->media) { // `ours` was read by description_check
+        peer_media_answered(p, now, &ours, &theirs);
+    }
 }
 
 bool peer_accept(struct peer *p, nanotime now, struct bytes text, bool answer)

@@ -81,6 +81,7 @@ static void destroy(void *peer)
     if (!p)
         return;
     peer_data_free(p);
+    peer_media_free(p);
     gather_fini(&p->gather);
     ice_agent_free(p->ice);
     text_free(&p->description);
@@ -113,6 +114,8 @@ static enum peer_drop base_input(struct peer *p, nanotime now, const struct data
     }
     if (first >= 20 && first <= 63)
         return peer_data_input(p, now, datagram);
+    if (first >= 128 && first <= 191) // RTP and RTCP
+        return peer_media_input(p, now, datagram);
     return PEER_UNKNOWN_PROTOCOL;
 }
 
@@ -224,6 +227,7 @@ static void ice_selected(struct peer *p, nanotime now)
     trace(&p->trace, now, "%s pair %s %s > %s %s", pair->nominated ? "nominated" : "valid",
           ice_candidate_type_name(pair->local.type), addr_print(&pair->local.addr, local),
           ice_candidate_type_name(pair->remote.type), addr_print(&pair->remote.addr, remote));
+    peer_media_selected(p, now, pair);
     if (!pair->nominated)
         return;
     gather_bindings_done(&p->gather);
@@ -267,7 +271,9 @@ static enum peer_step release_step(struct peer *p, nanotime now)
 static enum peer_step closing_step(struct peer *p, nanotime now, struct peer_output *out)
 {
     enum peer_step step = PEER_IDLE;
-    if (p->closing != PEER_CLOSING_RELAYS)
+    if (p->closing == PEER_CLOSING_CHANNELS) // BYE
+        step = peer_media_poll(p, now, out);
+    if (step == PEER_IDLE && p->closing != PEER_CLOSING_RELAYS)
         step = peer_data_poll(p, now, out);
     if (step != PEER_IDLE)
         return step;
@@ -295,6 +301,8 @@ static enum peer_step open_step(struct peer *p, nanotime now, struct peer_output
     enum peer_step step = ice_step(p, now, out);
     if (step == PEER_IDLE)
         step = peer_data_poll(p, now, out);
+    if (step == PEER_IDLE)
+        step = peer_media_poll(p, now, out);
     if (step == PEER_IDLE)
         step = release_step(p, now);
     return step;
@@ -333,6 +341,7 @@ static nanotime deadline(const void *peer)
         return 0;
     at = time_min(at, p->release_at);
     at = time_min(at, peer_data_deadline(p));
+    at = time_min(at, peer_media_deadline(p));
     return time_min(at, ice_agent_deadline(p->ice));
 }
 
@@ -343,6 +352,7 @@ static void close(void *peer, nanotime now)
         return;
     p->closing = PEER_CLOSING_CHANNELS;
     p->describe_due = p->answer_due = false;
+    peer_media_close(p, now);
     peer_data_close_channels(p, now);
     peer_set_signaling(p, now, PEER_SIGNALING_CLOSED);
     peer_update(p, now);
@@ -396,6 +406,40 @@ static void set_buffered_low(void *peer, unsigned channel, size_t threshold)
     peer_channel_set_low(peer, channel, threshold);
 }
 
+static int track_add(void *peer, const struct media_track_config *config)
+{
+    return peer_media_track_add(peer, config);
+}
+
+static void command_media(void *peer, nanotime now, const struct media_command *command)
+{
+    struct peer *p = peer;
+    if (p->media)
+        media_command(p->media, now, command);
+}
+
+static void play_out(void *peer, unsigned track)
+{
+    struct peer *p = peer;
+    if (p->media)
+        media_play_out(p->media, track);
+}
+
+static void track_stats(const void *peer, nanotime now, unsigned track,
+                        struct media_track_stats *out)
+{
+    const struct peer *p = peer;
+    if (p->media)
+        media_track_stats(p->media, now, track, out);
+}
+
+static void transport_stats(const void *peer, struct media_transport_stats *out)
+{
+    const struct peer *p = peer;
+    if (p->media)
+        media_transport_stats(p->media, out);
+}
+
 static void fill_stats(const void *peer, struct peer_stats *out)
 {
     peer_fill_stats(peer, out);
@@ -426,6 +470,11 @@ const struct peer_ops peer_simrtc = {
     .channel_buffered = buffered,
     .channel_label = label,
     .set_buffered_low = set_buffered_low,
+    .track_add = track_add,
+    .media_command = command_media,
+    .play_out = play_out,
+    .track_stats = track_stats,
+    .transport_stats = transport_stats,
     .key_log = key_log,
     .close = close,
     .stats = fill_stats,
