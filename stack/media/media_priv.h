@@ -187,7 +187,7 @@ struct media {
     uint8_t scratch[RTP_PACKET_MAX]; // a packet that FEC or RTX brought back
     uint8_t *frame;                  // of playout: MEDIA_FREEZE_FRAME_MAX, once needed
     nanotime rtt;                    // the latest; 0: not known
-    nanotime budget_at;              // when rates were shared out last
+    uint32_t most_bps;               // that congestion control may look for
     bool changed;
     nanotime now; // of the last poll
     struct media_transport_stats stats;

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 
 #define AUDIO_PACKET_OVERHEAD (MEDIA_PACKET_OVERHEAD + 28) // with RTP's header and extensions
-#define SHARE_INTERVAL (100 * TIME_MS)
 #define LAYER_LEAST_PERCENT 60 // of its bitrate: below that a layer of a simulcast is off
 
 // --------------------------------------------------------------------------------- start and stop
@@ -179,6 +178,12 @@ void media_share(struct media *m, nanotime now)
     for (unsigned i = 0; i < m->tracks_count; i++) {
         if (m->tracks[i].sending && m->tracks[i].config.kind == MEDIA_VIDEO)
             share_video(m, now, &m->tracks[i], rest, wanted);
+    }
+    // Nobody probes for more than twice what there is to send.
+    uint64_t most = total * 2 < m->config.max_bps ? total * 2 : m->config.max_bps;
+    if (m->config.control != MEDIA_FIXED && total > 0 && most != m->most_bps) {
+        m->most_bps = most > m->config.min_bps ? (uint32_t)most : m->config.min_bps;
+        gcc_set_limits(m->gcc, now, m->config.min_bps, m->most_bps);
     }
     uint64_t pace = m->config.control == MEDIA_FIXED ? total * 2 : gcc_target(m->gcc);
     pacer_set_rate(m->pacer, now, pace > UINT32_MAX ? UINT32_MAX : (uint32_t)pace);
