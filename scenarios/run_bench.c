@@ -4,6 +4,7 @@
 // Prints "name<TAB>value<TAB>unit" lines, all medians. What they are held against is in ci/bench.
 #include "base/bench.h"
 #include "scenarios/run.h"
+#include "stack/srtp/srtp.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,6 +43,23 @@ static const char data_channel[] =
     "  - {at: 0s, send: {from: alice, channel: chat, messages: 1, size: 100}}\n"
     "  - {at: 0s, send: {from: bob, channel: chat, messages: 1, size: 100}}\n"
     "expect: [alice.chat.received == 1 within 5s, bob.chat.received == 1 within 5s]\n";
+
+// Opus at 50 packets a second and video of 1.5 Mbit/s, both ways, 60 s of it.
+static const char call[] =
+    "name: a call, port-restricted on both sides\n"
+    "limit: 60s\n"
+    "network:\n"
+    "  wan: {delay: 25ms}\n"
+    "  lans:\n"
+    "    home: {gateway: {nat: port-restricted}}\n"
+    "    office: {gateway: {nat: port-restricted}}\n"
+    "servers: {stun: {at: wan}}\n"
+    "peers:\n"
+    "  alice: {at: home, ice-servers: [stun]}\n"
+    "  bob: {at: office, ice-servers: [stun]}\n"
+    "session: {offerer: alice, audio: opus, video: VP8}\n"
+    "expect: [bob.video.in.framesDecoded >= 1450, alice.video.in.framesDecoded >= 1450]\n";
+#define CALL_SECONDS 60
 
 static void die(const char *text)
 {
@@ -91,6 +109,45 @@ static void bench_rate(const char *name, const char *text, unsigned runs, bool c
     struct scenario_set set = {0};
     struct rate rate = {load(&set, text), runs, capture};
     printf("%s\t%.0f\truns/s\n", name, bench_median(take_rate, &rate));
+    scenario_set_free(&set);
+}
+
+// What SRTP takes of a call: the same number of packets, protected and opened again, and nothing
+// else. Printed beside the call, whose time this is a part of.
+static double take_secure(void *user)
+{
+    enum { PACKETS = 20000, LEN = 1150 };
+    const struct bytes *material = user;
+    struct secure_config config = {.profile = SECURE_AEAD_AES_128_GCM, .material = *material};
+    struct secure *in = secure_new(&config);
+    config.client = true;
+    struct secure *out = secure_new(&config);
+    uint8_t packet[LEN + SECURE_OVERHEAD_MAX] = {0x80, 96};
+    nanotime start = clock_cpu();
+    for (unsigned i = 0; i < PACKETS; i++) {
+        size_t len = LEN;
+        put_u16(packet + 2, (uint16_t)i);
+        if (secure_protect_rtp(out, packet, &len, sizeof packet) != SECURE_OK ||
+            secure_open_rtp(in, packet, &len) != SECURE_OK)
+            die("SRTP refuses a packet");
+    }
+    double ns = (double)(clock_cpu() - start) / PACKETS;
+    secure_free(in);
+    secure_free(out);
+    return ns;
+}
+
+static void bench_call(void)
+{
+    static const uint8_t key[SECURE_MATERIAL_MAX] = {1, 2, 3};
+    struct scenario_set set = {0};
+    struct rate rate = {load(&set, call), 1, true};
+    struct bytes material = bytes_of(key, sizeof key);
+    printf("call_60s_with_captures\t%.0f\ttimes real time\n",
+           bench_median(take_rate, &rate) * CALL_SECONDS);
+    rate.capture = false;
+    printf("call_60s\t%.0f\ttimes real time\n", bench_median(take_rate, &rate) * CALL_SECONDS);
+    printf("srtp_protect_and_open_1150B\t%.0f\tns\n", bench_median(take_secure, &material));
     scenario_set_free(&set);
 }
 
@@ -199,6 +256,7 @@ int main(void)
         die(err.text);
     bench_rate("ice_only_connect", ice_only, 4000, false);
     bench_rate("data_channel_connect_with_capture", data_channel, 200, true);
+    bench_call();
     for (size_t i = 0; i < sizeof worlds / sizeof worlds[0]; i++)
         bench_world(worlds[i]);
     run_library_fini();
