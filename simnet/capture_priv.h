@@ -1,12 +1,23 @@
-// What passed a vantage point: packets one behind the other in memory, with their times.
+// What passed a vantage point: the packets' headers one behind the other in memory, with their
+// times. Payloads of some length pass many vantage points as they are: they are kept once, in a
+// store of the world's, and put together with a header when somebody looks.
 #ifndef SIMNET_CAPTURE_PRIV_H
 #define SIMNET_CAPTURE_PRIV_H
 
 #include "base/clock.h"
 
+#define CAPTURE_SHARED_MIN 64 // shorter payloads are copied each time
+
 struct capture_mark {
     nanotime time;
-    size_t at; // where the packet begins
+    size_t at;           // where its bytes begin
+    const uint8_t *body; // of the store, after those; NULL: there is none
+    uint32_t body_len;
+};
+
+struct capture_scratch {
+    uint8_t *at; // a packet put together, once needed
+    size_t max;
 };
 
 struct capture {
@@ -15,11 +26,22 @@ struct capture {
     size_t len, max;
     struct capture_mark *marks;
     uint32_t count, room;
+    struct capture_scratch *scratch;
+};
+
+// Payloads, in chunks that never move.
+struct capture_chunk;
+struct capture_store {
+    struct capture_chunk *chunks; // the newest first
 };
 
 void capture_free(struct capture *capture);
-// Returns the packet's number, from 1.
-uint32_t capture_add(struct capture *capture, nanotime now, struct bytes packet);
+// Returns the packet's number, from 1. `body` is of the store, or empty.
+uint32_t capture_add(struct capture *capture, nanotime now, struct bytes head, struct bytes body);
+// The whole packet; until the next call on this capture.
 struct bytes capture_bytes(const struct capture *capture, uint32_t number);
+
+const uint8_t *capture_store_put(struct capture_store *store, struct bytes bytes);
+void capture_store_free(struct capture_store *store);
 
 #endif

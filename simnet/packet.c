@@ -198,6 +198,7 @@ static struct packet *packet_begin(struct packet_pool *pool, const struct addr *
     packet->from = *from;
     packet->to = *to;
     packet->number = 0;
+    packet->body = NULL;
     packet->len = (uint32_t)len;
     packet->transport = v4 ? NET_IP_HEADER_LEN : IP_V6_HEADER_LEN;
     packet->protocol = protocol;
@@ -311,6 +312,7 @@ struct packet *packet_parse(struct packet_pool *pool, struct bytes bytes, enum n
     packet->from = read_addr(bytes.at + (v4 ? V4_FROM : V6_FROM), v4 ? IP_V4 : IP_V6, ports);
     packet->to = read_addr(bytes.at + (v4 ? V4_TO : V6_TO), v4 ? IP_V4 : IP_V6, ports + 2);
     packet->number = 0;
+    packet->body = NULL;
     packet->len = (uint32_t)bytes.len;
     packet->transport = (uint16_t)header_len;
     packet->protocol = protocol;
@@ -391,6 +393,7 @@ void packet_flip(struct packet *packet, uint64_t bit)
         bits = 16;
     }
     bit %= bits;
+    packet->body = NULL;
     packet->at[from + bit / 8] ^= (uint8_t)(1u << bit % 8);
 }
 

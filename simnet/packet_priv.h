@@ -21,6 +21,7 @@ struct packet {
     uint64_t seq;
     struct addr from, to;     // as its bytes have them now
     uint32_t capture, number; // where it was recorded last; number 0: nowhere
+    const uint8_t *body;      // its payload in the store of captures; NULL: not there, or changed
     uint32_t len;
     uint16_t transport; // where the UDP or TCP header begins
     uint8_t protocol;

@@ -65,6 +65,7 @@ void world_free(struct world *world)
     packet_pool_free(&world->packets);
     free(world->interfaces);
     free(world->captures);
+    capture_store_free(&world->bodies);
     free(world->wakers);
     arena_free(&world->arena);
     free(world);

@@ -225,7 +225,7 @@ struct net_drop_record world_drop_record(const struct world *world, unsigned ind
 // later.
 struct capture_packet {
     nanotime time;
-    struct bytes bytes; // from the IP header on
+    struct bytes bytes; // from the IP header on; until another of the same capture is asked for
 };
 unsigned world_captures(const struct world *world);
 const char *world_capture_name(const struct world *world, unsigned capture);

@@ -118,6 +118,7 @@ struct world {
     uint32_t interfaces_count, interfaces_room;
     struct capture *captures;
     unsigned captures_count, captures_room;
+    struct capture_store bodies;
     struct net_counters counters;
     struct net_drop_record *drops; // the first of them, for reports
     unsigned drops_count, drops_room;
@@ -147,14 +148,7 @@ struct interface *interface_new(struct world *world, struct place *place, struct
 
 unsigned capture_new(struct world *world, const char *name);
 // Record the packet as it is now.
-static inline void capture_packet(struct world *world, unsigned capture, struct packet *packet)
-{
-    if (!world->config.capture)
-        return;
-    packet->capture = capture;
-    packet->number =
-        capture_add(&world->captures[capture], world->now, bytes_of(packet->at, packet->len));
-}
+void capture_packet(struct world *world, unsigned capture, struct packet *packet);
 
 // ---------------------------------------------------------------------------------------- segment
 
