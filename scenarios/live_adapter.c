@@ -166,33 +166,12 @@ static void first_time(nanotime *at, nanotime now)
         *at = now;
 }
 
-// Not every stack has RTCPeerConnectionState.
-static enum peer_state state_of_ice(const struct peer_stats *stats)
-{
-    switch (stats->ice_state) {
-    case ICE_NEW:
-        return PEER_NEW;
-    case ICE_CHECKING:
-        return PEER_CONNECTING;
-    case ICE_CONNECTED:
-    case ICE_COMPLETED:
-        return stats->channels_opened > 0 ? PEER_CONNECTED : PEER_CONNECTING;
-    case ICE_DISCONNECTED:
-        return PEER_DISCONNECTED;
-    case ICE_FAILED:
-        return PEER_FAILED;
-    case ICE_CLOSED:
-        return PEER_CLOSED;
-    }
-    return PEER_NEW;
-}
-
 // What follows from the states, for those who tell no more. This stack tells the rest by `stats`.
 static void derive(struct adapter *a, nanotime now)
 {
     struct peer_stats *stats = &a->stats;
     if (!a->told_connection)
-        stats->state = state_of_ice(stats);
+        stats->state = live_stats_state_of_ice(stats);
     if (stats->gathering == PEER_GATHER_COMPLETE)
         first_time(&stats->gathered_at, now);
     if (stats->ice_state == ICE_CONNECTED || stats->ice_state == ICE_COMPLETED)

@@ -100,6 +100,26 @@ struct peer_stats live_stats_none(void)
     return stats;
 }
 
+enum peer_state live_stats_state_of_ice(const struct peer_stats *stats)
+{
+    switch (stats->ice_state) {
+    case ICE_NEW:
+        return PEER_NEW;
+    case ICE_CHECKING:
+        return PEER_CONNECTING;
+    case ICE_CONNECTED:
+    case ICE_COMPLETED:
+        return stats->channels_opened > 0 ? PEER_CONNECTED : PEER_CONNECTING;
+    case ICE_DISCONNECTED:
+        return PEER_DISCONNECTED;
+    case ICE_FAILED:
+        return PEER_FAILED;
+    case ICE_CLOSED:
+        return PEER_CLOSED;
+    }
+    return PEER_NEW;
+}
+
 // ------------------------------------------------------------------------------------- encoding
 
 static json_int_t field_get(const struct peer_stats *stats, size_t i)
