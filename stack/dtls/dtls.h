@@ -46,7 +46,7 @@ struct dtls_config {
     // The peer's, of its SDP: of those with the strongest hash, one must match (RFC 8122 5.1).
     const struct dtls_fingerprint *remote;
     unsigned remote_count;
-    size_t mtu;      // the largest datagram to send: a UDP payload
+    size_t mtu; // the largest datagram to send: a UDP payload
     // SRTP protection profiles to agree on, colon-separated as OpenSSL spells them, by preference;
     // NULL: DTLS_SRTP_PROFILES. Borrowed until dtls_new returns.
     const char *srtp_profiles;
