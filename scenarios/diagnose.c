@@ -46,6 +46,36 @@ static bool first_drop(const struct run *run, nanotime from, nanotime until,
     return found;
 }
 
+#define DROP_GROUPS_MAX 64
+
+// The first of the most numerous drops in that time: what harms a stream is what happens often.
+static bool commonest_drop(const struct run *run, nanotime from, nanotime until,
+                           struct net_drop_record *out)
+{
+    struct net_drop_record groups[DROP_GROUPS_MAX];
+    unsigned counts[DROP_GROUPS_MAX], used = 0, best = 0;
+    for (unsigned i = 0; i < world_drops(run->world); i++) {
+        struct net_drop_record record = world_drop_record(run->world, i);
+        if (record.at < from || record.at > until)
+            continue;
+        unsigned group = 0;
+        while (group < used && (groups[group].reason != record.reason ||
+                                strcmp(groups[group].place, record.place) != 0))
+            group++;
+        if (group == DROP_GROUPS_MAX)
+            continue;
+        if (group == used) {
+            groups[used] = record;
+            counts[used++] = 0;
+        }
+        counts[group]++;
+        best = counts[group] > counts[best] ? group : best;
+    }
+    if (used > 0)
+        *out = groups[best];
+    return used > 0;
+}
+
 static unsigned drops_like(const struct run *run, const struct net_drop_record *like, nanotime from,
                            nanotime until)
 {
@@ -128,6 +158,18 @@ static const char *cause_text(struct run *run, struct run_peer *peer, const stru
     return drop_text(run, &drop, from, broken->at);
 }
 
+// Of media over a connection that stands: what the network took most of.
+static const char *media_cause(struct run *run, const struct run_peer *peer,
+                               const struct watch *broken, struct result_cause *cause)
+{
+    struct net_drop_record drop;
+    nanotime from = peer->stats.connected_at;
+    if (!commonest_drop(run, from, broken->at, &drop))
+        return NULL;
+    point_to_drop(run, &drop, cause);
+    return drop_text(run, &drop, from, broken->at);
+}
+
 static void diagnose_invariant(struct run *run, struct result *out)
 {
     out->cause = (struct result_cause){.at = run->broken_at, .rule = invariant_rule(run->broken)};
@@ -154,7 +196,11 @@ void diagnose(struct run *run, const struct watch *broken, struct result *out)
         out->cause.capture = broken->clause->point;
         out->cause.packet = broken->packet;
     } else if (peer) {
-        cause = cause_text(run, peer, broken, &out->cause);
+        bool media =
+            broken->clause && broken->clause->kind == CLAUSE_METRIC && broken->clause->ref.member;
+        bool stands = peer_stats_now(peer)->connected_at != TIME_NEVER;
+        cause = media && stands ? media_cause(run, peer, broken, &out->cause)
+                                : cause_text(run, peer, broken, &out->cause);
     }
     out->why =
         arena_printf(&run->arena, "expected %s, at %s it was %s%s%s", broken->expect->source->text,

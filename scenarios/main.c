@@ -14,7 +14,6 @@ static const struct {
     {"run", cli_run, "run scenario files and folders"},
     {"live", cli_live, "run them in real time, with programs as peers"},
     {"adapter-check", cli_adapter_check, "does a program speak the adapters' protocol?"},
-    {"adapter-check", cli_adapter_check, "does a program speak the adapter protocol?"},
     {"explain", cli_explain, "print the world that a scenario file describes"},
     {"coverage", cli_coverage, "which requirements of the RFCs have scenarios"},
     {"clip", cli_clip, "make media clips for scenarios, and look into them"},
