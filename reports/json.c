@@ -110,6 +110,8 @@ static json_t *row(struct arena *arena, const struct result *result)
     json_object_set_new(object, "virtual_time_ns", checked(json_integer(result->virtual_time)));
     json_object_set_new(object, "log", string(arena, result->log));
     json_object_set_new(object, "keys", string(arena, result->keys));
+    if (result->stats)
+        json_object_set_new(object, "stats", string(arena, result->stats));
     json_object_set_new(object, "expectations", expectations(arena, result));
     json_object_set_new(object, "metrics", metrics(arena, result));
     json_object_set_new(object, "captures", captures(arena, result));

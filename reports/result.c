@@ -95,6 +95,7 @@ void result_encode(struct text *to, const struct result *result)
     put_number(to, (uint64_t)result->virtual_time);
     put_string(to, result->log);
     put_string(to, result->keys);
+    put_string(to, result->stats);
     put_lists(to, result);
 }
 
@@ -207,6 +208,7 @@ bool result_decode(struct bytes from, struct arena *arena, struct result *out)
     out->virtual_time = (nanotime)read_u64(&r);
     out->log = get_maybe(&r, arena);
     out->keys = get_maybe(&r, arena);
+    out->stats = get_maybe(&r, arena);
     get_expectations(&r, arena, out);
     get_metrics(&r, arena, out);
     get_captures(&r, arena, out);

@@ -66,6 +66,7 @@ struct result {
     nanotime virtual_time; // how long it took inside the run
     const char *log;       // relative file of the trace; NULL: none was written
     const char *keys;      // relative file of the DTLS secrets, for Wireshark; NULL: none
+    const char *stats;     // relative file of getStats() over time; NULL: nobody asked
     const struct result_expectation *expectations;
     unsigned expectations_count;
     const struct result_metric *metrics;

@@ -19,6 +19,7 @@ static const struct result full = {
     .virtual_time = 30 * TIME_S,
     .log = "nat/a/symmetric/trace.log",
     .keys = "nat/a/symmetric/keys.log",
+    .stats = "nat/a/symmetric/stats.json",
     .expectations =
         (const struct result_expectation[]){
             {"alice.state == connected within 3s", 12, false, "checking", 3 * TIME_S},
@@ -86,6 +87,7 @@ static void test_result_decode_keeps_each_field(void **state)
     assert_true(got.virtual_time == 30 * TIME_S);
     assert_string_equal(got.log, full.log);
     assert_string_equal(got.keys, full.keys);
+    assert_string_equal(got.stats, full.stats);
     assert_string_equal(got.expectations[0].actual, "checking");
     assert_int_equal(got.expectations[0].line, 12);
     assert_null(got.expectations[1].actual);

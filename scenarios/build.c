@@ -135,6 +135,7 @@ static void build_peer(struct run *run, unsigned index)
 
     struct peer_config config = scenario->config;
     config.name = scenario->name;
+    config.clear_media = run->options.capture && (config.clear_media || run->options.clear);
     config.locals_count = scenario->interfaces;
     for (unsigned i = 0; i < scenario->interfaces; i++) {
         attach(run, peer->host, scenario->lans[i], &scenario->ips[i]);

@@ -2,9 +2,29 @@
 // what comes out at the far end.
 #include "scenarios/run_priv.h"
 
+#include "reports/stats.h"
+#include "scenarios/call_decode.h"
+
+#include <stdlib.h>
+
+// ------------------------------------------------------------------------------------------ tracks
+
+static void sink_add(struct run *run, struct run_peer *peer, unsigned track,
+                     const struct clip *clip)
+{
+    if (!run->ops->play_out)
+        return;
+    peer->sinks[track] = call_sink_new(clip);
+    run->ops->play_out(peer->peer, track);
+}
+
 static void tracks_add(struct run *run, struct run_peer *peer,
                        const struct scenario_session *session, unsigned side)
 {
+    if (!session->tracks_count)
+        return;
+    peer->sinks = mem_zero(session->tracks_count, sizeof *peer->sinks);
+    peer->sinks_count = session->tracks_count;
     for (unsigned i = 0; i < session->tracks_count; i++) {
         const struct scenario_track *track = &session->tracks[i];
         struct media_track_config config = track->config;
@@ -14,6 +34,8 @@ static void tracks_add(struct run *run, struct run_peer *peer,
         if (index < 0)
             trace(&run->trace, run_now(run), "%s takes no track '%s'", peer->scenario->name,
                   track->label);
+        else if (track->decode && config.receive)
+            sink_add(run, peer, i, config.clip);
     }
 }
 
@@ -23,6 +45,17 @@ void calls_begin(struct run *run, const struct scenario_session *session)
     tracks_add(run, &run->peers[session->answerer], session, 1);
 }
 
+void calls_free(struct run *run)
+{
+    for (unsigned i = 0; i < run->scenario->peers_count; i++) {
+        struct run_peer *peer = &run->peers[i];
+        for (unsigned j = 0; j < peer->sinks_count; j++)
+            call_sink_free(peer->sinks[j]);
+        free(peer->sinks);
+    }
+    stats_free(run->stats);
+}
+
 void call_track_stats(struct run *run, struct run_peer *peer, unsigned track,
                       struct media_track_stats *out)
 {
@@ -30,16 +63,27 @@ void call_track_stats(struct run *run, struct run_peer *peer, unsigned track,
         run->ops->track_stats(peer->peer, run_now(run), track, out);
 }
 
+// ---------------------------------------------------------------------------------- what comes out
+
 void call_clear(struct run *run, struct run_peer *peer, const struct datagram *datagram)
 {
-    (void)run;
-    (void)peer;
-    (void)datagram;
+    if (!peer->clear_point) {
+        const char *name = arena_printf(&run->arena, "%s.clear", peer->scenario->name);
+        peer->clear_point = world_capture_new(run->world, name) + 1;
+    }
+    world_capture_record(run->world, peer->clear_point - 1, datagram);
 }
 
 void call_frame(struct run *run, struct run_peer *peer, const struct peer_output *out)
 {
     (void)run;
-    (void)peer;
-    (void)out;
+    if (out->track < peer->sinks_count && peer->sinks[out->track])
+        call_sink_feed(peer->sinks[out->track], out->bytes, out->timestamp);
+}
+
+void call_decoded(const struct run_peer *peer, unsigned track, struct call_decoded *out)
+{
+    *out = (struct call_decoded){0};
+    if (track < peer->sinks_count && peer->sinks[track])
+        call_sink_read(peer->sinks[track], out);
 }

@@ -1,6 +1,7 @@
 #include "scenarios/cli.h"
 
 #include "reports/report.h"
+#include "reports/stats.h"
 #include "scenarios/live_grid.h"
 #include "scenarios/live_sandbox.h"
 #include "scenarios/live_stacks.h"
@@ -13,6 +14,7 @@
 
 // A suite that is over sooner shows no progress.
 #define PROGRESS_AFTER (2 * TIME_S)
+#define OPTIONS_MAX 24
 
 struct run_command {
     uint64_t seed, jobs;
@@ -21,7 +23,9 @@ struct run_command {
     const char *matrix, *stacks, *cells;
     struct scenario_pairs pairs; // of --matrix peers
     const char *out, *filter, *junit, *json;
-    bool keep_going, verbose, list, captures;
+    const char *stats;
+    nanotime stats_interval;
+    bool keep_going, verbose, list, captures, clear;
 
     bool progress; // stderr is a terminal
     bool shown;    // a line of progress stands there
@@ -141,6 +145,8 @@ static int run_suite(struct run_command *command, const struct scenario_set *set
         .jobs = command->verbose ? 1 : (unsigned)command->jobs,
         .out = command->out,
         .captures = command->captures,
+        .clear = command->clear,
+        .stats_interval = command->stats_interval,
         .fail_fast = !command->keep_going,
         .live = command->verbose,
         .row = show_row,
@@ -317,6 +323,44 @@ int cli_run_loaded(struct scenario_set *set, struct live_options *real, const ch
     return run_set(&command, set, program);
 }
 
+// Those of a live run alone, or of one in virtual time, behind the others.
+static void options_more(struct run_command *command, struct cli_option *options)
+{
+    const struct cli_option live[] = {
+        {"allowance", 0, CLI_TEXT, "TIME", &command->allowance,
+         "how late 99 of 100 packets may be forwarded; default 20ms"},
+        {"slack", 0, CLI_TEXT, "TIME", &command->slack,
+         "more time for what is expected within a time; default 500ms"},
+        {"matrix", 0, CLI_TEXT, "peers", &command->matrix,
+         "each file with `stacks`, once for every ordered pair of them; ends with a grid"},
+        {"stacks", 0, CLI_TEXT, "A,B", &command->stacks, "of the matrix: these alone"},
+        {"cells", 0, CLI_TEXT, "X,Y", &command->cells, "of the matrix: the files of these names"},
+        {0},
+    };
+    const struct cli_option virtual[] = {
+        {"clear", 0, CLI_FLAG, NULL, &command->clear,
+         "also PEER.clear.pcap: RTP and RTCP as before and after SRTP"},
+        {"stats", 0, CLI_TEXT, "TIME", &command->stats,
+         "stats.json beside the captures: getStats() every TIME, and at the end"},
+        {0},
+    };
+    while (options->name)
+        options++;
+    memcpy(options, command->real ? live : virtual, command->real ? sizeof live : sizeof virtual);
+}
+
+// At least STATS_INTERVAL_MIN: the document would be longer than anybody reads.
+static bool stats_span(struct run_command *command)
+{
+    if (!span("stats", command->stats, &command->stats_interval))
+        return false;
+    if (!command->stats || command->stats_interval >= STATS_INTERVAL_MIN)
+        return true;
+    fprintf(stderr, "simrtc: --stats: expected a time of at least %d ms, got '%.60s'\n",
+            (int)(STATS_INTERVAL_MIN / TIME_MS), command->stats);
+    return false;
+}
+
 int cli_run(int argc, char **argv)
 {
     return cli_run_in(argc, argv, NULL);
@@ -334,7 +378,7 @@ int cli_run_in(int argc, char **argv, struct live_options *real)
         .progress = isatty(STDERR_FILENO),
         .started = clock_real(),
     };
-    struct cli_option options[] = {
+    struct cli_option options[OPTIONS_MAX] = {
         {"seed", 0, CLI_NUMBER, "N", &command.seed, "instead of each scenario's own seed"},
         {"jobs", 'j', CLI_NUMBER, "N", &command.jobs, "workers at a time; default: one a CPU"},
         {"out", 0, CLI_TEXT, "DIR", &command.out, "where files go; default: ./simrtc-out"},
@@ -348,16 +392,9 @@ int cli_run_in(int argc, char **argv, struct live_options *real)
         {"list", 0, CLI_FLAG, NULL, &command.list, "print the ids of the runs, run nothing"},
         {"verbose", 'v', CLI_FLAG, NULL, &command.verbose,
          "the trace of each run to the terminal, one run at a time"},
-        {real ? "allowance" : NULL, 0, CLI_TEXT, "TIME", &command.allowance,
-         "how late 99 of 100 packets may be forwarded; default 20ms"},
-        {"slack", 0, CLI_TEXT, "TIME", &command.slack,
-         "more time for what is expected within a time; default 500ms"},
-        {"matrix", 0, CLI_TEXT, "peers", &command.matrix,
-         "each file with `stacks`, once for every ordered pair of them; ends with a grid"},
-        {"stacks", 0, CLI_TEXT, "A,B", &command.stacks, "of the matrix: these alone"},
-        {"cells", 0, CLI_TEXT, "X,Y", &command.cells, "of the matrix: the files of these names"},
         {0},
     };
+    options_more(&command, options);
     static const char live_about[] =
         "Run scenarios in real time: each peer is a process in a network namespace, and this one "
         "the\nnetwork between them. Needs root or user namespaces, and /dev/net/tun.\nExit code: 0 "
@@ -381,7 +418,7 @@ int cli_run_in(int argc, char **argv, struct live_options *real)
     struct scenario_set set = {0};
     bool good = load_matrix_of(&command, &set, argv + 1, words) && (real || leave_out_live(&set)) &&
                 span("allowance", command.allowance, real ? &real->allowance : NULL) &&
-                span("slack", command.slack, real ? &real->slack : NULL);
+                span("slack", command.slack, real ? &real->slack : NULL) && stats_span(&command);
     code = good ? run_set(&command, &set, argv[0]) : CLI_CANNOT;
     scenario_set_free(&set);
     return code;

@@ -34,6 +34,8 @@ void explain_tracks(struct text *to, const struct scenario *s,
                         config->fps);
         if (track->clip)
             text_printf(to, ", of %s", track->clip);
+        if (track->decode)
+            text_put(to, ", decoded and compared");
         protection(to, config);
         for (unsigned k = 0; k < config->layers_count; k++)
             text_printf(to, "%s%s 1/%u %" PRIu32 " bit/s", k ? ", " : ", layers ",

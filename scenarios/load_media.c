@@ -1,6 +1,7 @@
 // Audio and video of a session: who sends what, how it is protected, and what the timeline does
 // with it.
 
+#include "scenarios/call_decode.h"
 #include "scenarios/load_priv.h"
 
 #include <errno.h>
@@ -24,6 +25,7 @@ static const struct field track_fields[] = {
     {"video", FIELD_NODE, AT(video), 0, 0, NULL},
     {"from", FIELD_NODE, AT(from), 0, 0, NULL},
     {"clip", FIELD_TEXT, AT(track.clip), 0, 500, NULL},
+    {"decode", FIELD_BOOL, AT(track.decode), 0, 0, NULL},
     {"loop", FIELD_BOOL, CONFIG(clip_loops), 0, 0, NULL},
     {"start", FIELD_TIME, CONFIG(start_at), 0, 0, NULL},
     {"stop", FIELD_TIME, CONFIG(stop_at), 0, 0, NULL},
@@ -247,6 +249,9 @@ static bool track_load(struct load *load, const struct yaml_node *node,
         (track->clip && !clip_load(load, yaml_get(node, "clip"), track)) ||
         !label_add(load, node, track))
         return false;
+    if (track->decode && !(track->config.clip && call_sink_fits(track->config.clip)))
+        return load_expected(load, yaml_get(node, "decode"),
+                             "'decode' with a clip of VP8, VP9 or opus");
     if (track->config.layers_count && !video)
         return load_expected(load, nodes.layers, "layers of video");
     *out = *track;

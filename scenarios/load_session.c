@@ -92,7 +92,7 @@ struct session_nodes {
     struct scenario_session session;
     const struct yaml_node *offerer, *answerer, *signaling, *data;
     struct load_media_nodes media;
-    bool trickle, ice_only;
+    bool trickle, ice_only, clear_capture;
 };
 #define AT(member) offsetof(struct session_nodes, member)
 static const struct field session_fields[] = {
@@ -102,6 +102,7 @@ static const struct field session_fields[] = {
     {"glare", FIELD_BOOL, AT(session.glare), 0, 0, NULL},
     {"trickle", FIELD_BOOL, AT(trickle), 0, 0, NULL},
     {"ice-only", FIELD_BOOL, AT(ice_only), 0, 0, NULL},
+    {"clear-capture", FIELD_BOOL, AT(clear_capture), 0, 0, NULL},
     {"signaling", FIELD_NODE, AT(signaling), 0, 0, NULL},
     {"data", FIELD_NODE, AT(data), 0, 0, NULL},
     {"audio", FIELD_NODE, AT(media.audio), 0, 0, NULL},
@@ -219,6 +220,7 @@ static bool session_load(struct load *load, const struct yaml_node *node,
     for (unsigned i = 0; i < 2; i++) {
         load->peers[sides[i]].config.trickle = nodes.trickle;
         load->peers[sides[i]].config.ice_only = nodes.ice_only;
+        load->peers[sides[i]].config.clear_media = nodes.clear_capture;
     }
     if (nodes.data) {
         if (!load_is_list(load, nodes.data, "a list of data channels", SCENARIO_CHANNELS_MAX))

@@ -1,4 +1,5 @@
 // Names resolved, values read, all of them collected for a report.
+#include "scenarios/call_decode.h"
 #include "scenarios/metrics_priv.h"
 
 #include <inttypes.h>
@@ -8,8 +9,14 @@
 #define MEMBERS_MAX 100 // of media_stats.h's tables
 
 static const char *const entity_names[] = {
-    [OF_PEER] = "PEER.", [OF_CHANNEL] = "PEER.LABEL.", [OF_SERVER] = "SERVER.",  [OF_LAN] = "LAN.",
-    [OF_RUN] = "",       [OF_TRACK] = "PEER.TRACK.",   [OF_TRANSPORT] = "PEER.",
+    [OF_PEER] = "PEER.",
+    [OF_CHANNEL] = "PEER.LABEL.",
+    [OF_SERVER] = "SERVER.",
+    [OF_LAN] = "LAN.",
+    [OF_RUN] = "",
+    [OF_TRACK] = "PEER.TRACK.",
+    [OF_TRANSPORT] = "PEER.",
+    [OF_DECODED] = "PEER.TRACK.",
 };
 
 // ----------------------------------------------------------------------------------------- reading
@@ -35,6 +42,7 @@ static const void *struct_of(struct run *run, const struct metric_ref *ref,
         return counters;
     case OF_TRACK:
     case OF_TRANSPORT:
+    case OF_DECODED:
         break;
     }
     return NULL;
@@ -222,10 +230,13 @@ static bool unknown_rest(struct arena *arena, enum entity entity, struct bytes o
         if (metrics[i].entity == entity)
             words[count++] = metrics[i].name;
     }
-    const struct media_member *member = entity == OF_TRACK  ? media_track_members
+    const struct media_member *member = entity == OF_TRACK || entity == OF_DECODED
+                                            ? media_track_members
                                         : entity == OF_PEER ? media_transport_members
                                                             : NULL;
     for (; member && member->name; member++)
+        words[count++] = member->name;
+    for (member = call_decoded_members; entity == OF_DECODED && member->name; member++)
         words[count++] = member->name;
     words[count] = NULL;
     const char *got = arena_printf(arena, "%.*s", (int)rest.len, (const char *)rest.at);
@@ -267,7 +278,11 @@ static bool label_resolve(struct arena *arena, const struct scenario *scenario, 
     if (metrics_media_track(scenario, out->index, label, &out->track)) {
         out->entity = OF_TRACK;
         out->member = metrics_media_find(media_track_members, last);
-        return out->member || unknown_rest(arena, OF_TRACK, owner, last, mark, err);
+        if (!out->member && metrics_media_decoded(scenario, out->index, out->track)) {
+            out->entity = OF_DECODED;
+            out->member = metrics_media_find(call_decoded_members, last);
+        }
+        return out->member || unknown_rest(arena, out->entity, owner, last, mark, err);
     }
     if (!label_known(scenario, label, &found))
         return unknown_rest(arena, OF_PEER, peer, rest, mark, err);
@@ -371,6 +386,12 @@ static void collect_media(struct collection *c, unsigned index)
         call_track_stats(c->run, peer, i, &stats);
         collect_members(c, media_track_members, &stats, peer->scenario->name,
                         session->tracks[i].label);
+        if (!metrics_media_decoded(c->run->scenario, index, i))
+            continue;
+        struct call_decoded decoded;
+        call_decoded(peer, i, &decoded);
+        collect_members(c, call_decoded_members, &decoded, peer->scenario->name,
+                        session->tracks[i].label);
     }
     struct media_transport_stats transport = {0};
     if (c->run->ops->transport_stats)
@@ -419,5 +440,6 @@ void run_print_metrics(struct text *to)
         text_put(to, "\n");
     }
     metrics_media_print(to, entity_names[OF_TRACK], media_track_members);
+    metrics_media_print(to, entity_names[OF_DECODED], call_decoded_members);
     metrics_media_print(to, entity_names[OF_TRANSPORT], media_transport_members);
 }

@@ -3,6 +3,7 @@
 //   alice.ice.state         of a peer
 //   bob.chat.received       of the channels with a label, at a peer
 //   bob.audio.in.jitter     of a track; bob.media.usage of all media of a peer
+//   bob.video.bit-exact     of a track's decoded frames
 //   turn.allocations        of a server
 //   home.nat.mappings       of a LAN's gateway
 //   dropped.loss            of the whole network
@@ -25,14 +26,14 @@ struct value {
     const char *word;
 };
 
-enum entity { OF_PEER, OF_CHANNEL, OF_SERVER, OF_LAN, OF_RUN, OF_TRACK, OF_TRANSPORT };
+enum entity { OF_PEER, OF_CHANNEL, OF_SERVER, OF_LAN, OF_RUN, OF_TRACK, OF_TRANSPORT, OF_DECODED };
 struct metric;
 struct metric_ref {
     enum entity entity;
-    const struct metric *metric;       // NULL of tracks and transports
+    const struct metric *metric;       // NULL of media
     const struct media_member *member; // of those alone
     unsigned index;                    // of peers, servers or lans
-    unsigned track;                    // OF_TRACK: of the peer
+    unsigned track;                    // OF_TRACK, OF_DECODED: of the peer
     const char *label;                 // of channels; lives as long as the scenario
 };
 

@@ -1,4 +1,5 @@
 // Metrics of tracks and of a peer's media transport: the members of stack/media/media_stats.h.
+#include "scenarios/call_decode.h"
 #include "scenarios/metrics_priv.h"
 
 #include <inttypes.h>
@@ -127,6 +128,17 @@ bool metrics_media_track(const struct scenario *scenario, unsigned peer, struct 
     return false;
 }
 
+bool metrics_media_decoded(const struct scenario *scenario, unsigned peer, unsigned track)
+{
+    for (unsigned i = 0; i < scenario->sessions_count; i++) {
+        const struct scenario_session *session = &scenario->sessions[i];
+        unsigned side = session->answerer == peer;
+        if (session->offerer == peer || side)
+            return session->tracks[track].decode && session->tracks[track].from[1 - side];
+    }
+    return false;
+}
+
 struct value metrics_media_get(struct run *run, const struct metric_ref *ref)
 {
     struct run_peer *peer = &run->peers[ref->index];
@@ -134,6 +146,11 @@ struct value metrics_media_get(struct run *run, const struct metric_ref *ref)
         struct media_track_stats stats = {0};
         call_track_stats(run, peer, ref->track, &stats);
         return metrics_media_value(ref->member, &stats);
+    }
+    if (ref->entity == OF_DECODED) {
+        struct call_decoded decoded;
+        call_decoded(peer, ref->track, &decoded);
+        return metrics_media_value(ref->member, &decoded);
     }
     struct media_transport_stats stats = {0};
     if (run->ops->transport_stats)

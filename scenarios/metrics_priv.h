@@ -37,6 +37,8 @@ const char *const *metrics_media_words(const struct media_member *member);
 // The track with this label in the session of a peer.
 bool metrics_media_track(const struct scenario *scenario, unsigned peer, struct bytes label,
                          unsigned *track);
+// Whether what a peer plays of this track is decoded.
+bool metrics_media_decoded(const struct scenario *scenario, unsigned peer, unsigned track);
 struct value metrics_media_get(struct run *run, const struct metric_ref *ref);
 struct value metrics_media_value(const struct media_member *member, const void *stats);
 void metrics_media_print(struct text *to, const char *prefix, const struct media_member *members);

@@ -62,6 +62,7 @@ struct run *run_new(const struct scenario *scenario, const struct run_options *o
     run_build(run);
     if (options->real)
         live_run_open(run);
+    call_stats_begin(run);
     return run;
 }
 
@@ -107,6 +108,7 @@ void run_go(struct run *run)
           run->scenario->cell[0] ? ", " : "", run->scenario->cell, (unsigned long long)run->seed);
     world_wake_at(run->world, RUN_WAKER, 0);
     while (next_event(run, &event)) {
+        call_stats_before(run, run_now(run));
         run_dispatch(run, &event);
         watch_look(run);
         if (all_decided(run))
@@ -116,6 +118,7 @@ void run_go(struct run *run)
     if (run->live)
         live_run_settle(run);
     run->ended_at = run_now(run);
+    call_stats_end(run);
     invariants_at_end(run);
     watch_end(run);
     trace(&run->trace, run->ended_at, "end");
@@ -154,6 +157,7 @@ void run_free(struct run *run)
         sctp_library_stop();
     signal_free(run);
     traffic_free(run);
+    calls_free(run);
     world_free(run->world);
     text_free(&run->log.text);
     arena_free(&run->arena);

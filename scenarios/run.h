@@ -15,8 +15,10 @@ struct run_options {
     uint64_t seed;                   // 0: the scenario's own
     const struct live_options *real; // live_run.h; NULL: virtual time
     bool capture;
-    bool log;    // keep the trace
-    int live_fd; // also write the trace here as it happens; -1: not
+    bool clear;              // capture media before and after SRTP, too; also where a scenario asks
+    nanotime stats_interval; // run_stats; 0: as the scenario says, which may be never
+    bool log;                // keep the trace
+    int live_fd;             // also write the trace here as it happens; -1: not
 };
 
 struct run;
@@ -35,6 +37,9 @@ const struct world *run_world(const struct run *run);
 struct bytes run_log(const struct run *run);
 // The secrets of all DTLS associations, for Wireshark to open the captures with; appended to `to`.
 void run_key_log(const struct run *run, struct text *to);
+// getStats() over time, the document of reports/stats.h, appended to `to`, once. False: nobody
+// asked for it.
+bool run_stats(struct run *run, struct text *to);
 void run_free(struct run *run);
 
 // What `simrtc metrics` prints: every name, its unit and meaning.

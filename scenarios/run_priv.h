@@ -7,6 +7,8 @@
 //   timeline.c   what the file says should happen when
 //   traffic.c    data channels: what was sent, what must arrive
 //   call.c       audio and video: tracks, clear captures, what is played out
+//   call_decode.c  what a played frame really shows or sounds like
+//   call_stats.c   getStats() of each peer over time
 //   metrics.c    every name an expectation may use
 //   watch.c      expectations over the run
 //   invariants.c what holds in every run
@@ -24,6 +26,9 @@
 #define NO_SESSION UINT32_MAX
 
 struct live_run;
+struct call_decoded;
+struct call_sink;
+struct stats;
 struct signal_message;
 struct channel_track;
 struct handle_track;
@@ -50,6 +55,10 @@ struct run_peer {
     unsigned channels_count;
     struct handle_track *handles; // by the peer's channel handle
     unsigned handles_max;
+
+    unsigned clear_point;     // its clear capture in the world, and one; 0: none yet
+    struct call_sink **sinks; // by track; NULL: nothing of it is decoded
+    unsigned sinks_count;
 };
 
 struct run_server {
@@ -106,6 +115,9 @@ struct run {
     unsigned watches_count, watches_open;
     bool watches_at_end; // some are decided only by the end of the run
     bool changed;        // since the watches last looked
+
+    struct stats *stats; // NULL: nobody asked
+    nanotime stats_interval, stats_due;
 
     enum invariant broken; // the first
     nanotime broken_at;
@@ -175,9 +187,18 @@ const struct channel_track *traffic_find(const struct run_peer *peer, const char
 void calls_begin(struct run *run, const struct scenario_session *session);
 void call_clear(struct run *run, struct run_peer *peer, const struct datagram *datagram);
 void call_frame(struct run *run, struct run_peer *peer, const struct peer_output *out);
+void calls_free(struct run *run);
+// Zeros where nothing is decoded.
+void call_decoded(const struct run_peer *peer, unsigned track, struct call_decoded *out);
 // Zeros where the peer cannot tell.
 void call_track_stats(struct run *run, struct run_peer *peer, unsigned track,
                       struct media_track_stats *out);
+
+// Statistics over time (call_stats.c). Of a moment they are taken when all that happens at it has,
+// so before the first event after it: nothing in the run is for their sake.
+void call_stats_begin(struct run *run);
+void call_stats_before(struct run *run, nanotime now);
+void call_stats_end(struct run *run);
 
 void invariant_break(struct run *run, enum invariant invariant, const char *format, ...)
     __attribute__((format(printf, 3, 4))); // invariants.c

@@ -1,5 +1,6 @@
 #include "scenarios/scenario.h"
 
+#include "reports/stats.h"
 #include "scenarios/expect.h"
 #include "scenarios/load_priv.h"
 
@@ -23,6 +24,7 @@ static const struct field file_fields[] = {
     {"covers", FIELD_NODE, AT(covers), 0, 0, NULL},
     {"seed", FIELD_U64, AT(scenario.seed), 1, 0, NULL},
     {"limit", FIELD_TIME, AT(scenario.limit), TIME_MS, 0, NULL},
+    {"stats", FIELD_TIME, AT(scenario.stats_interval), STATS_INTERVAL_MIN, 0, NULL},
     {"resources", FIELD_NODE, AT(resources), 0, 0, NULL},
     {"network", FIELD_NODE, AT(network), 0, 0, NULL},
     {"servers", FIELD_NODE, AT(servers), 0, 0, NULL},

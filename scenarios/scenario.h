@@ -54,11 +54,12 @@
 //     data: [{label: chat, ordered: true, max-retransmits, max-lifetime, negotiated, id, protocol,
 //     priority, count, from}]         # count: so many channels of this label
 //     audio: opus                     # or video: VP8: a track both ways; a list: by preference
-//     media: [{label: screen, video: VP8, from: both (a peer's name), bitrate, clip, loop, start,
-//     stop, fps, width, height, keyframe-interval, frame-time, dtx, nack, rtx, red, pli, fec (none
-//     ulpfec flexfec), fec-share, layers: [{rid, scale, bitrate}], receive-max, first-sequence,
-//     first-timestamp}]               # nack, rtx and pli are on for video
+//     media: [{label: screen, video: VP8, from: both (a peer's name), bitrate, clip, decode, loop,
+//     start, stop, fps, width, height, keyframe-interval, frame-time, dtx, nack, rtx, red, pli, fec
+//     (none ulpfec flexfec), fec-share, layers: [{rid, scale, bitrate}], receive-max,
+//     first-sequence, first-timestamp}]               # nack, rtx and pli are on for video
 //     bandwidth: {control: gcc (remb fixed), start, min, max}
+//     clear-capture: false            # true: media before and after SRTP, too, as PEER.clear
 //   timeline:                       # in any order; each entry has `at` and one action:
 //     - {at: 2s, send: {from: alice, channel: chat, messages: 100, size: 1000, interval: 0s, text:
 //     false}}
@@ -73,6 +74,7 @@
 //     - {at: 8s, bitrate: {peer: alice, track: video, to: 500kbps}}  # receive-max: what it takes
 //     - {at: 9s, close: alice}
 //   expect: [text, ...]             # see expect.h; checked on loading
+//   stats: 1s                     # getStats() of every peer each second and at the end
 //   stacks: ../adapters/stacks.yml  # who may play the first two peers: `simrtc live --matrix
 //   peers`
 //     puts every pair of them there. Else it means nothing
@@ -179,6 +181,7 @@ enum scenario_signal { SIGNAL_OFFER, SIGNAL_ANSWER, SIGNAL_CANDIDATES, SIGNAL_EN
 struct scenario_track {
     const char *label;
     bool from[2];                     // the offerer sends, the answerer sends
+    bool decode;                      // what is played is decoded and compared with the clip
     const char *clip;                 // a file below the scenario's folder, or NULL: synthetic
     struct media_track_config config; // `send`, `receive` and `clip` are filled in by the run
 };
@@ -275,6 +278,7 @@ struct scenario {
     const struct err_mark *covers_marks; // where each stands
     uint64_t seed;
     nanotime limit;
+    nanotime stats_interval; // 0: no statistics over time
     nanotime cpu_limit, wall_limit;
     uint64_t memory_limit;
     struct link_config wan;

@@ -148,6 +148,8 @@ static bool adopt_files(struct suite *suite, const struct result *result)
         batch_add(&suite->files, suite_path(&arena, suite, result->log));
     if (result->keys)
         batch_add(&suite->files, suite_path(&arena, suite, result->keys));
+    if (result->stats)
+        batch_add(&suite->files, suite_path(&arena, suite, result->stats));
     arena_free(&arena);
     return suite->files.count < BATCH_FILES || batch_commit(&suite->files, suite->err);
 }

@@ -24,7 +24,9 @@ struct suite {
     uint64_t seed; // 0: each scenario's own
     unsigned jobs;
     const char *out;
-    bool captures; // write captures and logs
+    bool captures;           // write captures and logs
+    bool clear;              // captures of clear media, too
+    nanotime stats_interval; // write getStats() over time; 0: where scenarios say so
     bool fail_fast;
     const struct live_options *real;                         // NULL: virtual time
     bool live;                                               // the trace to stdout as it happens

@@ -37,9 +37,20 @@ static bool write_file(const struct suite *suite, struct bytes bytes, const char
     return file_end(fd, path, suite->files.tag, whole, err) && whole;
 }
 
-static bool write_files(const struct suite *suite, const struct run *run,
-                        const struct scenario *scenario, struct arena *arena, struct result *result,
-                        struct err *err)
+// A text of the run's beside its captures; an empty one is not written. `*file` is its name.
+static bool write_text(const struct suite *suite, struct arena *arena, struct text *text,
+                       const char *name, const char **file, struct err *err)
+{
+    if (text->len > 0)
+        *file = name;
+    bool written =
+        !*file || write_file(suite, text_bytes(text), suite_path(arena, suite, name), err);
+    text_free(text);
+    return written;
+}
+
+static bool write_files(const struct suite *suite, struct run *run, const struct scenario *scenario,
+                        struct arena *arena, struct result *result, struct err *err)
 {
     const struct world *world = run_world(run);
     const char *folder = suite_folder(arena, scenario);
@@ -60,14 +71,14 @@ static bool write_files(const struct suite *suite, const struct run *run,
     result->log = arena_printf(arena, "%s/trace.log", folder);
     if (!write_file(suite, run_log(run), suite_path(arena, suite, result->log), err))
         return false;
-    struct text keys = {0};
+    struct text keys = {0}, stats = {0};
     run_key_log(run, &keys);
-    if (keys.len > 0)
-        result->keys = arena_printf(arena, "%s/keys.log", folder);
-    bool written = !result->keys || write_file(suite, text_bytes(&keys),
-                                               suite_path(arena, suite, result->keys), err);
-    text_free(&keys);
-    return written;
+    (void)run_stats(run, &stats);
+    bool written = write_text(suite, arena, &keys, arena_printf(arena, "%s/keys.log", folder),
+                              &result->keys, err);
+    return write_text(suite, arena, &stats, arena_printf(arena, "%s/stats.json", folder),
+                      &result->stats, err) &&
+           written;
 }
 
 // The run names a vantage point; reports name its file.
@@ -92,6 +103,8 @@ bool suite_work_run(void *user, unsigned task, struct text *out, struct err *err
         .seed = suite->seed,
         .real = suite->real,
         .capture = true,
+        .clear = suite->clear,
+        .stats_interval = suite->captures ? suite->stats_interval : 0,
         .log = suite->captures || suite->live,
         .live_fd = suite->live ? STDOUT_FILENO : -1,
     };
