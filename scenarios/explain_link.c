@@ -77,6 +77,14 @@ void explain_link(struct text *to, const struct link_config *link)
         comma(to, start);
         text_printf(to, "queue %" PRIu32 " bytes", link->queue_bytes);
     }
+    if (link->discipline == LINK_CODEL) {
+        comma(to, start);
+        text_put(to, "CoDel");
+        if (link->codel_target)
+            text_printf(to, " with target %s", time_print(link->codel_target, time));
+        if (link->codel_interval)
+            text_printf(to, " with interval %s", time_print(link->codel_interval, time));
+    }
     if (link->mtu) {
         comma(to, start);
         text_printf(to, "MTU %" PRIu32, link->mtu);

@@ -148,7 +148,7 @@ static const char *const setups[] = {"auto", "active", "passive", NULL};
 
 struct peer_nodes {
     struct scenario_peer peer;
-    const struct yaml_node *at, *ice_servers, *role, *identity, *peer_kind, *mtu, *skew;
+    const struct yaml_node *at, *ice_servers, *role, *identity, *peer_kind, *mtu, *skew, *srtp;
 };
 #define AT(member) offsetof(struct peer_nodes, member)
 #define CONFIG(member) offsetof(struct peer_nodes, peer.config.member)
@@ -173,6 +173,7 @@ static const struct field peer_fields[] = {
     {"turn-lifetime", FIELD_SECONDS, CONFIG(turn_lifetime_s), 1, 86400, NULL},
     {"turn-channels", FIELD_BOOL, CONFIG(turn_channels), 0, 0, NULL},
     {"clock-skew", FIELD_NODE, AT(skew), 0, 0, NULL},
+    {"srtp", FIELD_NODE, AT(srtp), 0, 0, NULL},
     {"peer", FIELD_NODE, AT(peer_kind), 0, 0, NULL},
     {"identity", FIELD_UNSIGNED, CONFIG(identity), 0, DTLS_IDENTITIES - 1, NULL},
     {0},
@@ -317,6 +318,25 @@ static bool mtu_load(struct load *load, const struct yaml_node *node, struct sce
     return true;
 }
 
+// Protection profiles that it offers or takes: one, or a list. Their order says nothing: the
+// strongest that both have is agreed on.
+static bool srtp_load(struct load *load, const struct yaml_node *node, unsigned *profiles)
+{
+    static const char *const words[] = {"aes-cm-80", "aes-gcm-128", "aes-gcm-256", NULL};
+    static const struct field field = {"srtp", FIELD_WORD, 0, 0, 0, words};
+    const struct yaml_node *const *items = node->kind == YAML_SEQUENCE ? node->items : &node;
+    unsigned count = node->kind == YAML_SEQUENCE ? node->count : 1;
+    if (count == 0)
+        return load_expected(load, node, "a profile of SRTP");
+    for (unsigned i = 0; i < count; i++) {
+        unsigned profile;
+        if (!load_value(load, items[i], &field, &profile))
+            return false;
+        *profiles |= 1u << profile;
+    }
+    return true;
+}
+
 static bool peer_load(struct load *load, unsigned index)
 {
     const struct yaml_pair *pair = &load->peers_node->pairs[index];
@@ -333,6 +353,7 @@ static bool peer_load(struct load *load, unsigned index)
         (nodes.ice_servers && !ice_servers_load(load, nodes.ice_servers, peer)) ||
         (nodes.mtu && !mtu_load(load, nodes.mtu, peer)) ||
         (nodes.skew && !load_clock_skew(load, nodes.skew, &peer->config.media_clock_ppb)) ||
+        (nodes.srtp && !srtp_load(load, nodes.srtp, &peer->config.srtp_profiles)) ||
         (nodes.peer_kind && !kind_load(load, nodes.peer_kind, peer)))
         return false;
     if (nodes.role) {

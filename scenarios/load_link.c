@@ -34,6 +34,7 @@ static const struct preset presets[] = {
 };
 #define PRESETS (sizeof presets / sizeof presets[0])
 
+static const char *const disciplines[] = {"tail", "codel", NULL};
 static const char *const shapes[] = {"uniform", "normal", NULL};
 
 // The link is first, so that its fields have the same places as in a link alone.
@@ -57,13 +58,16 @@ const struct field load_link_fields[] = {
     {"corrupt", FIELD_PERCENT, AT(corrupt), 0, 0, NULL},
     {"rate", FIELD_RATE, AT(rate_bps), 0, 0, NULL},
     {"queue", FIELD_SIZE, AT(queue_bytes), 0, 1u << 30, NULL},
+    {"discipline", FIELD_WORD, AT(discipline), 0, 0, disciplines},
+    {"codel-target", FIELD_TIME, AT(codel_target), 1, 0, NULL},
+    {"codel-interval", FIELD_TIME, AT(codel_interval), TIME_MS, LINK_CODEL_INTERVAL_MAX, NULL},
     {"mtu", FIELD_SIZE, AT(mtu), 68, 65535, NULL}, // RFC 791 3.2: every link takes 68
     {"down", FIELD_NODE, offsetof(struct link_nodes, down), 0, 0, NULL},
     {"up", FIELD_NODE, offsetof(struct link_nodes, up), 0, 0, NULL},
     {0},
 };
 static const struct field down_field = {"down", FIELD_BOOL, AT(down), 0, 0, NULL};
-#define BIT_DOWN ((uint64_t)1 << 14) // where "down" stands in the table
+#define BIT_DOWN ((uint64_t)1 << 17) // where "down" stands in the table
 
 struct link_config scenario_link_merge(const struct link_config *base,
                                        const struct scenario_link_change *change)
@@ -91,9 +95,10 @@ bool load_link_equal(const struct link_config *a, const struct link_config *b)
 
 static uint64_t preset_bits(void)
 {
-    static const char *const keys[] = {"delay", "jitter",     "jitter-shape", "jitter-reorders",
-                                       "loss",  "loss-burst", "rate",         "queue",
-                                       "mtu",   NULL};
+    static const char *const keys[] = {
+        "delay",      "jitter", "jitter-shape", "jitter-reorders", "loss",
+        "loss-burst", "rate",   "queue",        "discipline",      "mtu",
+        NULL};
     uint64_t bits = 0;
     for (unsigned i = 0; load_link_fields[i].key; i++) {
         if (load_word_find(bytes_text(load_link_fields[i].key), keys) >= 0)

@@ -22,7 +22,8 @@ static const char everything[] =
     "network:\n"
     "  wan: {delay: 25ms, jitter: 5ms, jitter-shape: normal, jitter-reorders: true, loss: 0.5%,\n"
     "    loss-burst: 3, duplicate: 0.0000001%, reorder: 100%, reorder-by: 1.5ms, corrupt: 1%,\n"
-    "    rate: 1.5Mbps, queue: 64KiB, mtu: 1400, down: true}\n"
+    "    rate: 1.5Mbps, queue: 64KiB, discipline: codel, codel-target: 10ms,\n"
+    "    codel-interval: 200ms, mtu: 1400, down: true}\n"
     "  lans:\n"
     "    home:\n"
     "      gateway:\n"
@@ -51,7 +52,8 @@ static const char everything[] =
     "peers:\n"
     "  alice: {at: [home, wan], ice-servers: [turn, stun], relay-only: true, ice-lite: true,\n"
     "    role: controlled, tiebreaker: 9, dtls: passive, wrong-fingerprint: true, mtu: 1000,\n"
-    "    sctp-port: 5001, max-message-size: 1MiB, ta: 5ms, consent-interval: 1s,\n"
+    "    srtp: [aes-gcm-256, aes-cm-80], sctp-port: 5001, max-message-size: 1MiB, ta: 5ms, "
+    "consent-interval: 1s,\n"
     "    consent-timeout: 9s, nomination-wait: 100ms, patience: 20s, gather-timeout: 2s,\n"
     "    turn-lifetime: 100s, turn-channels: true, identity: 0}\n"
     "  bob: {at: raw}\n"
@@ -140,6 +142,9 @@ static void test_load_everything_top_and_links(void **state)
     assert_int_equal(s->wan.corrupt, 10000000);
     assert_int_equal(s->wan.rate_bps, 1500000);
     assert_int_equal(s->wan.queue_bytes, 65536);
+    assert_int_equal(s->wan.discipline, LINK_CODEL);
+    assert_int_equal(s->wan.codel_target, 10 * TIME_MS);
+    assert_int_equal(s->wan.codel_interval, 200 * TIME_MS);
     assert_int_equal(s->wan.mtu, 1400);
     assert_true(s->wan.down);
     scenario_set_free(&l.set);
@@ -246,6 +251,7 @@ static void test_load_everything_servers_and_peers(void **state)
     assert_int_equal(c->tiebreaker, 9);
     assert_int_equal(c->setup, PEER_SETUP_PASSIVE);
     assert_int_equal(c->mtu, 1000);
+    assert_int_equal(c->srtp_profiles, 5);
     assert_int_equal(c->sctp_port, 5001);
     assert_int_equal(c->max_message_size, 1048576);
     assert_int_equal(c->ice_ta, 5 * TIME_MS);
@@ -344,7 +350,7 @@ static void test_load_everything_timeline(void **state)
     assert_int_equal(a[11].lifetime, 10 * TIME_S);
     assert_string_equal(ip_of(&a[12].rebind_to), "198.18.0.99");
     assert_int_equal(a[13].server, 1);
-    assert_int_equal(a[15].mark.line, 55);
+    assert_int_equal(a[15].mark.line, 56);
     scenario_set_free(&l.set);
 }
 

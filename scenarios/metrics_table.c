@@ -20,6 +20,8 @@ static const char *const candidate_types[] = {"none", "host", "srflx", "prflx", 
 static const char *const paths[] = {"none", "direct", "relay", NULL};
 static const char *const dtls_states[] = {"new",    "connecting", "connected",
                                           "closed", "failed",     NULL};
+static const char *const srtp_profiles[] = {"none", "aes-cm-80", "aes-gcm-128", "aes-gcm-256",
+                                            NULL};
 static const char *const dtls_roles[] = {"client", "server", NULL};
 static const char *const sctp_states[] = {"new", "connecting", "connected", "closed", NULL};
 
@@ -113,6 +115,21 @@ static struct value get_path(struct run *run, const struct metric_ref *ref)
 static struct value get_dtls_state(struct run *run, const struct metric_ref *ref)
 {
     return word(dtls_states[metrics_peer(run, ref)->dtls_state]);
+}
+
+static struct value get_srtp_profile(struct run *run, const struct metric_ref *ref)
+{
+    switch (metrics_peer(run, ref)->srtp_profile) {
+    case SECURE_AES128_CM_SHA1_80:
+        return word(srtp_profiles[1]);
+    case SECURE_AEAD_AES_128_GCM:
+        return word(srtp_profiles[2]);
+    case SECURE_AEAD_AES_256_GCM:
+        return word(srtp_profiles[3]);
+    case SECURE_NONE:
+        break;
+    }
+    return word(srtp_profiles[0]);
 }
 
 static struct value get_dtls_role(struct run *run, const struct metric_ref *ref)
@@ -317,6 +334,8 @@ const struct metric metrics[] = {
               "RFC 8445 8.1.1"),
     PEER_WORD("dtls.state", get_dtls_state, dtls_states, "RTCDtlsTransportState", "RFC 6347 4.2"),
     PEER_WORD("dtls.role", get_dtls_role, dtls_roles, "from a=setup", "RFC 8842 5.2"),
+    PEER_WORD("srtp.profile", get_srtp_profile, srtp_profiles, "how media is protected",
+              "RFC 5764 4.1.2"),
     PEER_WORD("sctp.state", get_sctp_state, sctp_states, "RTCSctpTransportState", "RFC 9260 5.1"),
     PEER_BOOL("nominated", get_nominated, "the selected pair is nominated"),
     PEER_BOOL("refused", get_refused_descriptions, "it refused a description or candidate"),
@@ -403,6 +422,7 @@ const struct metric metrics[] = {
 
     DROPPED(NET_LOSS, "loss", "by chance", NULL),
     DROPPED(NET_QUEUE_FULL, "queue-full", "at a full queue", NULL),
+    DROPPED(NET_CODEL, "codel", "that had waited too long in a queue under CoDel", "RFC 8289 5.5"),
     DROPPED(NET_LINK_DOWN, "link-down", "at a link that was down", NULL),
     DROPPED(NET_TOO_BIG, "too-big", "over a link's MTU", NULL),
     DROPPED(NET_TTL_EXCEEDED, "ttl-exceeded", "after too many hops", NULL),

@@ -22,7 +22,8 @@
 //         isolate: true             # hosts cannot reach each other
 //         external: [203.0.113.9]   # the NAT's pool; default: one address of its own
 //   LINK keys: preset delay jitter jitter-shape jitter-reorders loss loss-burst duplicate reorder
-//         reorder-by corrupt rate queue mtu down
+//         reorder-by corrupt rate queue discipline (tail codel) codel-target codel-interval mtu
+//         down
 //   NAT: a preset's name (full-cone restricted-cone port-restricted symmetric), `none`, or
 //         {preset mapping filtering ports port-parity pooling hairpin lifetime filter-lifetime
 //         refresh (out in both) port-min port-max mappings-max when-full (refuse evict)}
@@ -40,6 +41,7 @@
 //     (controlling
 //             controlled), tiebreaker, dtls (auto active passive), wrong-fingerprint, mtu,
 //             sctp-port, max-message-size, ta, consent-interval, consent-timeout, nomination-wait,
+//             srtp: [aes-cm-80, aes-gcm-128, aes-gcm-256] (default: all),
 //             clock-skew: -50ppm (of its media), patience, gather-timeout, turn-lifetime,
 //             turn-channels, identity, peer: simrtc, or {kind: adapter, run: [node, peer.mjs],
 //             install: text, media: true (it offers audio and video besides)}} (live) # at: a LAN

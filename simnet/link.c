@@ -14,6 +14,7 @@ void link_init(struct link *link, struct interface *interface, enum link_role ro
 {
     *link = (struct link){
         .due = {.kind = SOURCE_LINK}, .role = role, .interface = interface, .rng = rng};
+    link->codel = (struct codel){.due = {.kind = SOURCE_QUEUE}, .link = link};
     link_configure(link, config);
 }
 
@@ -25,6 +26,8 @@ void link_fini(struct link *link)
 void link_configure(struct link *link, const struct link_config *config)
 {
     assert(config->delay >= 0 && config->jitter >= 0 && config->reorder_by >= 0);
+    assert(config->codel_target >= 0 && config->codel_interval >= 0 &&
+           config->codel_interval <= LINK_CODEL_INTERVAL_MAX);
     if (config->loss == 0 || config->loss_burst <= 1)
         link->in_burst = false;
     if (config->rate_bps != link->config.rate_bps)
@@ -78,6 +81,15 @@ static void queue_add(struct link *link, nanotime start, uint32_t len)
         link->stats.queue_max_bytes = link->queue_bytes;
 }
 
+// The packet leaves from now on, or right behind the one that does.
+static nanotime occupy(struct link *link, uint32_t len)
+{
+    uint64_t work = len * BITS_NS + link->busy_rest;
+    link->busy_until = time_add(link->busy_until, (nanotime)(work / link->config.rate_bps));
+    link->busy_rest = work % link->config.rate_bps;
+    return link->busy_until;
+}
+
 // When the packet's last bit leaves. False: the queue has no room for it.
 static bool transmit(struct link *link, nanotime now, uint32_t len, nanotime *sent)
 {
@@ -95,10 +107,7 @@ static bool transmit(struct link *link, nanotime now, uint32_t len, nanotime *se
         link->busy_until = now;
         link->busy_rest = 0;
     }
-    uint64_t work = len * BITS_NS + link->busy_rest;
-    link->busy_until = time_add(link->busy_until, (nanotime)(work / link->config.rate_bps));
-    link->busy_rest = work % link->config.rate_bps;
-    *sent = link->busy_until;
+    *sent = occupy(link, len);
     return true;
 }
 
@@ -203,11 +212,74 @@ static void drop(struct world *world, struct link *link, struct packet *packet, 
     world_drop(world, link->interface->place, packet, reason);
 }
 
+void link_drop_codel(struct world *world, struct link *link, struct packet *packet)
+{
+    drop(world, link, packet, &link->stats.codel, NET_CODEL);
+}
+
+// Past the queue: lost, or on to the wire, maybe twice.
+static void send_on(struct world *world, struct link *link, struct packet *packet, nanotime sent)
+{
+    if (is_lost(link)) {
+        drop(world, link, packet, &link->stats.lost, NET_LOSS);
+        return;
+    }
+    struct packet *twin = NULL;
+    if (rng_chance(&link->rng, link->config.duplicate)) {
+        twin = packet_copy(&world->packets, packet);
+        link->stats.duplicated++;
+    }
+    launch(world, link, packet, sent);
+    if (twin)
+        launch(world, link, twin, sent);
+}
+
+// ------------------------------------------------------------------------------------------ CoDel
+
+static void serve_at(struct world *world, struct link *link, nanotime at)
+{
+    if (link->codel.head)
+        timeline_set(&world->timeline, &link->codel.due, at, world_seq(world));
+    else
+        timeline_remove(&world->timeline, &link->codel.due);
+}
+
+void link_serve(struct world *world, struct link *link)
+{
+    struct packet *packet = codel_next(world, link);
+    nanotime sent = world->now;
+    if (packet && link->config.rate_bps) {
+        if (link->busy_until != world->now)
+            link->busy_rest = 0; // it was idle
+        link->busy_until = world->now;
+        sent = occupy(link, packet->len);
+    }
+    if (packet)
+        send_on(world, link, packet, sent);
+    serve_at(world, link, sent);
+}
+
+static void wait_in_line(struct world *world, struct link *link, struct packet *packet)
+{
+    queue_advance(link, world->now);
+    bool waits = link->codel.head || link->busy_until > world->now;
+    if (waits && link->queue_bytes + packet->len > link->queue_max) {
+        drop(world, link, packet, &link->stats.queue_full, NET_QUEUE_FULL);
+        return;
+    }
+    bool first = !link->codel.head;
+    codel_wait(world, link, packet);
+    if (!waits)
+        link_serve(world, link);
+    else if (first)
+        serve_at(world, link, link->busy_until);
+}
+
 bool link_cross(struct world *world, struct link *link, struct packet *packet)
 {
     struct link_stats *stats = &link->stats;
     if (packet->len <= link->mtu && link->is_plain && world->now >= link->line_end &&
-        world->now >= link->busy_until)
+        world->now >= link->busy_until && !link->codel.head)
         return true;
 
     nanotime sent;
@@ -215,19 +287,11 @@ bool link_cross(struct world *world, struct link *link, struct packet *packet)
         drop(world, link, packet, &stats->while_down, NET_LINK_DOWN);
     else if (packet->len > link->mtu)
         drop(world, link, packet, &stats->too_big, NET_TOO_BIG);
+    else if (link->codel.head || (link->config.discipline == LINK_CODEL && link->config.rate_bps))
+        wait_in_line(world, link, packet);
     else if (!transmit(link, world->now, packet->len, &sent))
         drop(world, link, packet, &stats->queue_full, NET_QUEUE_FULL);
-    else if (is_lost(link))
-        drop(world, link, packet, &stats->lost, NET_LOSS);
-    else {
-        struct packet *twin = NULL;
-        if (rng_chance(&link->rng, link->config.duplicate)) {
-            twin = packet_copy(&world->packets, packet);
-            stats->duplicated++;
-        }
-        launch(world, link, packet, sent);
-        if (twin)
-            launch(world, link, twin, sent);
-    }
+    else
+        send_on(world, link, packet, sent);
     return false;
 }

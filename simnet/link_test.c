@@ -296,6 +296,111 @@ static void test_link_queue_smaller_than_a_packet_still_sends(void **state)
     world_free(duo.world);
 }
 
+// ------------------------------------------------------------------------------------------- CoDel
+
+// 8 Mbit/s and packets of 1000 bytes: one leaves each millisecond.
+static const struct link_config codel = {
+    .rate_bps = 8000000, .queue_bytes = 10000000, .discipline = LINK_CODEL};
+
+static void test_link_codel_drops_at_the_head_by_the_control_law(void **state)
+{
+    (void)state;
+    struct duo duo = duo_new(&codel);
+    for (uint32_t i = 0; i < 1000; i++)
+        send_len(&duo, i, 972);
+    // Packet i would leave at i ms. The one of 5 ms is the first above the target, so the first
+    // drop is at 105 ms, the next 100 ms / sqrt(n) later each: 205, 275.7, 333.4, 383.4, 428.2,
+    // 469.0. Each time the queue has moved up by one more.
+    static const uint32_t dropped[] = {105, 206, 278, 337, 388, 434, 475};
+    unsigned at = 0;
+    for (uint32_t i = 0; i < 480; i++) {
+        if (at < 7 && i == dropped[at])
+            at++;
+        else
+            arrives(&duo, i, (nanotime)(i - at + 1) * TIME_MS);
+    }
+    assert_int_equal(link_stats(duo.link).codel, 7);
+    assert_int_equal(world_counters(duo.world).drops[NET_CODEL], 7);
+    assert_int_equal(host_counters(duo.a).drops[NET_CODEL], 7);
+    world_free(duo.world);
+}
+
+static void test_link_codel_leaves_a_short_queue_alone(void **state)
+{
+    (void)state;
+    // Four packets come at once each 4 ms: the last of them waits 3 ms.
+    struct duo duo = duo_new(&codel);
+    for (uint32_t i = 0; i < 2000; i++) {
+        uint32_t number;
+        send_len(&duo, i, 972);
+        if (i % 4 == 3)
+            while (next(&duo, (nanotime)(i + 1) * TIME_MS, &number))
+                assert_true(number <= i);
+    }
+    assert_int_equal(link_stats(duo.link).codel, 0);
+    assert_int_equal(link_stats(duo.link).packets, 2000);
+    assert_int_equal(link_stats(duo.link).queue_max_bytes, 3000);
+    world_free(duo.world);
+}
+
+static void test_link_codel_keeps_the_last_packet(void **state)
+{
+    (void)state;
+    // RFC 8289 5.6: a link of 8 kbit/s holds one packet for a second, far above the target; with
+    // no more than one behind it, the link would run dry.
+    struct link_config config = codel;
+    config.rate_bps = 8000;
+    struct duo duo = duo_new(&config);
+    send_len(&duo, 0, 972);
+    for (uint32_t i = 1; i < 20; i++) {
+        send_len(&duo, i, 972);
+        arrives(&duo, i - 1, i * TIME_S);
+    }
+    arrives(&duo, 19, 20 * TIME_S);
+    assert_int_equal(link_stats(duo.link).codel, 0);
+    world_free(duo.world);
+}
+
+static void test_link_codel_is_bounded(void **state)
+{
+    (void)state;
+    struct link_config config = codel;
+    config.queue_bytes = 2000;
+    struct duo duo = duo_new(&config);
+    for (uint32_t i = 0; i < 5; i++)
+        send_len(&duo, i, 972);
+    for (uint32_t i = 0; i < 3; i++)
+        arrives(&duo, i, (nanotime)(i + 1) * TIME_MS);
+    nothing_arrives(&duo);
+    assert_int_equal(link_stats(duo.link).queue_full, 2);
+    world_free(duo.world);
+}
+
+static void test_link_codel_hands_over_what_waits(void **state)
+{
+    (void)state;
+    struct link_config tail = {.rate_bps = 8000000};
+    struct duo duo = duo_new(&codel);
+    for (uint32_t i = 0; i < 4; i++)
+        send_len(&duo, i, 972);
+    link_configure(duo.link, &tail); // the fifth stays behind those before it
+    send_len(&duo, 4, 972);
+    for (uint32_t i = 0; i < 5; i++)
+        arrives(&duo, i, (nanotime)(i + 1) * TIME_MS);
+    send_len(&duo, 5, 972);
+    send_len(&duo, 6, 972);
+    link_configure(duo.link, &codel);
+    send_len(&duo, 7, 972);
+    send_len(&duo, 8, 972);
+    link_configure(duo.link, &none); // no rate: all that waits leaves when the line is free
+    send_len(&duo, 9, 972);
+    arrives(&duo, 5, 6 * TIME_MS);
+    for (uint32_t i = 6; i < 10; i++)
+        arrives(&duo, i, 7 * TIME_MS);
+    nothing_arrives(&duo);
+    world_free(duo.world);
+}
+
 // ----------------------------------------------------------------------------------------- limits
 
 static void test_link_mtu_bounds_the_ip_packet(void **state)
@@ -427,6 +532,11 @@ int main(void)
         cmocka_unit_test(test_link_rate_loses_no_part_of_a_nanosecond),
         cmocka_unit_test(test_link_queue_drops_at_its_tail),
         cmocka_unit_test(test_link_queue_smaller_than_a_packet_still_sends),
+        cmocka_unit_test(test_link_codel_drops_at_the_head_by_the_control_law),
+        cmocka_unit_test(test_link_codel_leaves_a_short_queue_alone),
+        cmocka_unit_test(test_link_codel_keeps_the_last_packet),
+        cmocka_unit_test(test_link_codel_is_bounded),
+        cmocka_unit_test(test_link_codel_hands_over_what_waits),
         cmocka_unit_test(test_link_mtu_bounds_the_ip_packet),
         cmocka_unit_test(test_link_largest_datagram_passes_a_wide_path),
         cmocka_unit_test(test_link_down_drops_what_comes_and_keeps_what_is_on_it),

@@ -14,10 +14,10 @@
 
 struct packet {
     struct source due;   // while it travels on its own, not in a link's line
-    struct packet *next; // in a link's line, or the pool's list
+    struct packet *next; // in a link's line or queue, or the pool's list
     struct link *link;   // the link it is on
     struct host *host;   // the receiver it has come to
-    nanotime time;       // when it leaves that link
+    nanotime time;       // when it leaves that link; under CoDel first: when it came
     uint64_t seq;
     struct addr from, to;     // as its bytes have them now
     uint32_t capture, number; // where it was recorded last; number 0: nowhere

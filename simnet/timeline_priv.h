@@ -10,6 +10,7 @@
 
 enum source_kind {
     SOURCE_LINK,    // the head of its line leaves
+    SOURCE_QUEUE,   // the turn of a packet that waits under CoDel
     SOURCE_PACKET,  // comes to the end of its link, on its own
     SOURCE_ARRIVAL, // a packet before its receiver's door
     SOURCE_WAKER,

@@ -8,15 +8,25 @@
 const char *net_drop_name(enum net_drop drop)
 {
     static const char *const names[] = {
-        [NET_DELIVERED] = "delivered",       [NET_LOSS] = "loss",
-        [NET_QUEUE_FULL] = "queue-full",     [NET_LINK_DOWN] = "link-down",
-        [NET_TOO_BIG] = "too-big",           [NET_TTL_EXCEEDED] = "ttl-exceeded",
-        [NET_NO_ROUTE] = "no-route",         [NET_NO_HOST] = "no-host",
-        [NET_ISOLATED] = "isolated",         [NET_NO_SOCKET] = "no-socket",
-        [NET_BAD_PACKET] = "bad-packet",     [NET_NAT_NO_MAPPING] = "nat-no-mapping",
-        [NET_NAT_FILTERED] = "nat-filtered", [NET_NAT_TABLE_FULL] = "nat-table-full",
-        [NET_NAT_NO_PORT] = "nat-no-port",   [NET_NAT_NO_HAIRPIN] = "nat-no-hairpin",
-        [NET_FIREWALL] = "firewall",         [NET_DROPS] = "drops",
+        [NET_DELIVERED] = "delivered",
+        [NET_LOSS] = "loss",
+        [NET_QUEUE_FULL] = "queue-full",
+        [NET_CODEL] = "codel",
+        [NET_LINK_DOWN] = "link-down",
+        [NET_TOO_BIG] = "too-big",
+        [NET_TTL_EXCEEDED] = "ttl-exceeded",
+        [NET_NO_ROUTE] = "no-route",
+        [NET_NO_HOST] = "no-host",
+        [NET_ISOLATED] = "isolated",
+        [NET_NO_SOCKET] = "no-socket",
+        [NET_BAD_PACKET] = "bad-packet",
+        [NET_NAT_NO_MAPPING] = "nat-no-mapping",
+        [NET_NAT_FILTERED] = "nat-filtered",
+        [NET_NAT_TABLE_FULL] = "nat-table-full",
+        [NET_NAT_NO_PORT] = "nat-no-port",
+        [NET_NAT_NO_HAIRPIN] = "nat-no-hairpin",
+        [NET_FIREWALL] = "firewall",
+        [NET_DROPS] = "drops",
     };
     return names[drop];
 }
@@ -266,6 +276,9 @@ static void step(struct world *world, struct source *source)
         world_carry(world, link_end(world, link, packet), packet);
         break;
     }
+    case SOURCE_QUEUE:
+        link_serve(world, ((struct codel *)(void *)source)->link);
+        break;
     case SOURCE_PACKET:
         timeline_remove(&world->timeline, source);
         world_carry(world, link_end(world, packet->link, packet), packet);

@@ -41,6 +41,7 @@ enum net_drop {
     NET_DELIVERED,
     NET_LOSS,
     NET_QUEUE_FULL,
+    NET_CODEL, // it had waited too long (RFC 8289)
     NET_LINK_DOWN,
     NET_TOO_BIG, // longer than the link's MTU
     NET_TTL_EXCEEDED,

@@ -16,6 +16,7 @@
 #include "stack/ice/ice.h"
 #include "stack/dtls/dtls.h"
 #include "stack/media/media.h"
+#include "stack/srtp/srtp.h"
 
 #define PEER_LOCALS_MAX 8
 #define PEER_SERVERS_MAX 8
@@ -167,6 +168,7 @@ struct peer_stats {
     unsigned restarts;
     uint64_t datagrams_sent, datagrams_received, stun_sent, stun_received, dtls_sent, dtls_received;
     uint64_t media_sent, media_received; // SRTP and SRTCP
+    enum secure_profile srtp_profile;    // agreed on; SECURE_NONE: none (yet)
     uint64_t sent_without_consent;       // always 0, or this stack is wrong
     unsigned turn_allocations, turn_refreshes, turn_permissions, turn_channel_binds,
         turn_stale_nonces;

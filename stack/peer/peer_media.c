@@ -603,6 +603,7 @@ void peer_media_start(struct peer *p, nanotime now)
     p->secure = secure_new(&config);
     if (!p->secure)
         return;
+    p->stats.srtp_profile = profile;
     trace(&p->trace, now, "SRTP by %s", secure_profile_name(profile));
     media_start(p->media, now);
     p->changed = true;
