@@ -211,8 +211,9 @@ static int run_set(struct run_command *command, struct scenario_set *set, const 
     return code;
 }
 
-// Other people's programs have no part in virtual time: their scenarios are for simrtc live.
-static bool leave_out_live(struct scenario_set *set)
+// Other people's programs have no part in virtual time: their scenarios are for simrtc live. Who
+// filters knows what is wanted, and is told nothing.
+static bool leave_out_live(struct scenario_set *set, bool tell)
 {
     unsigned kept = 0, before = set->count;
     for (unsigned i = 0; i < set->count; i++) {
@@ -220,7 +221,7 @@ static bool leave_out_live(struct scenario_set *set)
             set->scenarios[kept++] = set->scenarios[i];
     }
     set->count = kept;
-    if (kept > 0 && kept < before)
+    if (tell && kept > 0 && kept < before)
         fprintf(
             stderr,
             "simrtc: %u of %u runs left out: they are of other programs, which simrtc live runs\n",
@@ -416,7 +417,8 @@ int cli_run_in(int argc, char **argv, struct live_options *real)
     if (!cli_parse(&about, argc, argv, &words, &code))
         return code;
     struct scenario_set set = {0};
-    bool good = load_matrix_of(&command, &set, argv + 1, words) && (real || leave_out_live(&set)) &&
+    bool good = load_matrix_of(&command, &set, argv + 1, words) &&
+                (real || leave_out_live(&set, !command.filter)) &&
                 span("allowance", command.allowance, real ? &real->allowance : NULL) &&
                 span("slack", command.slack, real ? &real->slack : NULL) && stats_span(&command);
     code = good ? run_set(&command, &set, argv[0]) : CLI_CANNOT;
