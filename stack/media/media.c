@@ -279,16 +279,21 @@ bool media_agree(struct media *m, nanotime now, unsigned track,
 
 // ----------------------------------------------------------------------------------- start and end
 
-#define RTCP_BANDWIDTH 160000 // bit/s of media that reports are reckoned by
+#define RTCP_BANDWIDTH_LEAST 160000 // bit/s of media that reports are reckoned by
+#define REPORTS_EACH (200 * TIME_MS)
 
 static void schedule_start(struct media *m, nanotime now)
 {
-    // Reports each half second or so, as browsers send them: by the 5 % of RFC 3550 6.2 a video
-    // would have thirty a second. Feedback goes out early, whatever this is.
-    struct rtcp_schedule_config config = {.session_bandwidth = RTCP_BANDWIDTH,
-                                          .feedback = true,
-                                          .rr_interval = 0,
-                                          .point_to_point = true};
+    uint64_t bandwidth = 0;
+    for (unsigned i = 0; i < m->tracks_count; i++)
+        bandwidth += m->tracks[i].config.bitrate;
+    // RFC 4585 3.4: by the 5 % of RFC 3550 6.2 a video has fifty turns a second. Feedback may take
+    // each of them, else a NACK would wait for the next report; reports take few.
+    struct rtcp_schedule_config config = {
+        .session_bandwidth = bandwidth > RTCP_BANDWIDTH_LEAST ? bandwidth : RTCP_BANDWIDTH_LEAST,
+        .feedback = true,
+        .rr_interval = REPORTS_EACH,
+        .point_to_point = true};
     rtcp_schedule_init(&m->schedule, now, &config, &m->rng);
     rtcp_schedule_members(&m->schedule, now, 2, 1, false);
 }
