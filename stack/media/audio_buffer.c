@@ -36,6 +36,8 @@ struct audio_buffer {
     nanotime next_at;
     int64_t position;  // what is played next, in timestamp units
     int playing_place; // packet that `position` is in; -1: none
+    bool begun;        // one has begun: neither it again nor one before it
+    int64_t begun_timestamp;
     int64_t playing_end;
     bool dtx; // the last that was played announced silence
     bool concealing;
@@ -172,7 +174,10 @@ enum audio_outcome audio_buffer_packet(struct audio_buffer *b, nanotime now,
     enum audio_outcome outcome = AUDIO_KEPT;
     int64_t timestamp = b->any ? b->newest + (int32_t)(packet->timestamp - b->last_timestamp) : 0;
     bool newer = !b->any || timestamp > b->newest;
-    if (b->any && b->playing && timestamp + packet->duration <= b->position) {
+    if (b->begun && timestamp == b->begun_timestamp)
+        return AUDIO_DUPLICATE;
+    if ((b->begun && timestamp < b->begun_timestamp) ||
+        (b->playing && timestamp + packet->duration <= b->position)) {
         b->stats.packetsDiscarded += !packet->recovered;
         return AUDIO_LATE;
     }
@@ -229,6 +234,8 @@ static bool begin_packet(struct audio_buffer *b, nanotime now, struct audio_play
         b->position = next->timestamp; // else a little of it was left out
     b->playing_place = (int)b->order[0];
     b->playing_end = next->timestamp + next->duration;
+    b->begun = true;
+    b->begun_timestamp = next->timestamp;
     b->dtx = next->dtx;
     b->ran_empty = false;
     out->begins = true;

@@ -28,6 +28,8 @@ struct frame_buffer {
     int64_t newest;      // the highest that came
     bool broken;         // waits for a key frame
     nanotime hole_since; // TIME_NEVER: no hole is being waited for
+    bool has_dropped;
+    uint32_t dropped_timestamp; // of the frame that was dropped last
 
     // The frame at `next`, once it is whole.
     bool has_ready;
@@ -85,27 +87,29 @@ static const struct slot *slot_of(const struct frame_buffer *b, int64_t sequence
 
 // ------------------------------------------------------------------------------------------- chain
 
-// Skip to the first key frame of which the start is there, up to the newest packet. What is passed
-// over is dropped: a frame for each marker, or timestamp, that was seen.
-static void skip_to_keyframe(struct frame_buffer *b)
+// What came of the frames before `to` is of no use: dropped, each counted once.
+static void drop_until(struct frame_buffer *b, int64_t to)
 {
-    bool counted = false;
-    uint32_t counted_timestamp = 0;
-    b->broken = true;
-    b->has_ready = false;
-    while (b->next <= b->newest) {
+    for (; b->next < to; b->next++) {
         const struct slot *slot = slot_of(b, b->next);
-        if (slot && slot->start && slot->keyframe) {
-            b->broken = false;
-            break;
-        }
-        if (slot && !slot->empty && (!counted || slot->timestamp != counted_timestamp)) {
-            b->stats.framesDropped++;
-            counted = true;
-            counted_timestamp = slot->timestamp;
-        }
-        b->next++;
+        if (!slot || slot->empty || (b->has_dropped && slot->timestamp == b->dropped_timestamp))
+            continue;
+        b->stats.framesDropped++;
+        b->has_dropped = true;
+        b->dropped_timestamp = slot->timestamp;
     }
+}
+
+// Skip to the first key frame, at `from` or later, of which the start is there; without one, past
+// the newest packet.
+static void skip_to_keyframe(struct frame_buffer *b, int64_t from)
+{
+    const struct slot *slot;
+    int64_t to = from;
+    while (to <= b->newest && !((slot = slot_of(b, to)) && slot->start && slot->keyframe))
+        to++;
+    drop_until(b, to);
+    b->broken = to > b->newest;
     b->hole_since = TIME_NEVER;
 }
 
@@ -214,7 +218,7 @@ static void advance(struct frame_buffer *b, nanotime now)
     if (b->has_ready || b->next < 0)
         return;
     if (b->broken)
-        skip_to_keyframe(b);
+        skip_to_keyframe(b, b->next);
     if (b->broken)
         return;
     skip_empty(b);
@@ -232,9 +236,7 @@ static void advance(struct frame_buffer *b, nanotime now)
     if (b->hole_since == TIME_NEVER)
         b->hole_since = now;
     if (now - b->hole_since >= FRAME_BUFFER_WAIT || keyframe_is_whole(b)) {
-        b->next++; // not this one, even when it is a key frame's start
-        b->stats.framesDropped += slot_of(b, b->next - 1) != NULL;
-        skip_to_keyframe(b);
+        skip_to_keyframe(b, b->next + 1); // not this one, even when it is a key frame's start
         if (!b->broken)
             advance(b, now);
     }
@@ -255,6 +257,7 @@ enum frame_outcome frame_buffer_packet(struct frame_buffer *b, nanotime now,
     }
     enum frame_outcome outcome = FRAME_KEPT;
     if (packet->sequence >= b->next + FRAME_BUFFER_PACKETS) {
+        drop_until(b, b->newest + 1);
         b->next = packet->sequence;
         b->newest = packet->sequence - 1;
         b->has_ready = false;

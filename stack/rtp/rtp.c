@@ -163,6 +163,7 @@ static inline __attribute__((always_inline)) void
 take(struct rtp_extension_values *out, enum rtp_extension extension, const uint8_t *at, size_t len)
 {
     unsigned bit = 1u << extension;
+    out->has &= ~bit; // the one before does not count
     switch (extension) {
     case RTP_MID:
         out->mid = bytes_of(at, len);

@@ -126,6 +126,29 @@ static void test_rtp_extension_elements(void **state)
     assert_true(bytes_is(values.mid, "0"));
 }
 
+// Of an id that is there twice the last counts, also when it is empty or of a wrong length.
+static void test_rtp_extension_last_element_counts(void **state)
+{
+    (void)state;
+    static const char *const packets[] = {
+        "906000040000000011223344100000020102aabb01000000", // two-byte: 2 bytes, then none
+        "906000040000000011223344100000020103aabbcc0101dd", // 3, then 1
+        "906000040000000011223344bede000212aabbcc10dd0000", // the same with one-byte heads
+    };
+    const struct rtp_extension_map mids = {.id = {[RTP_MID] = 1}}, times = {.id = {0, 0, 0, 0, 1}};
+    for (size_t i = 0; i < COUNT(packets); i++) {
+        uint8_t buffer[64];
+        struct rtp_packet packet;
+        struct rtp_extension_values values;
+        assert_int_equal(rtp_parse(hex_bytes(packets[i], buffer), &packet), RTP_OK);
+        rtp_extensions_read(&packet, &mids, &values);
+        assert_int_equal(values.has, i == 0 ? 0 : 1u << RTP_MID);
+        assert_int_equal(values.mid.len, i == 0 ? 0 : 1);
+        rtp_extensions_read(&packet, &times, &values);
+        assert_int_equal(values.has, 0);
+    }
+}
+
 static void round_trip(const struct rtp_extension_map *with, struct bytes mid, uint16_t profile)
 {
     struct rtp_extension_values values = {.has = (1u << RTP_MID) | (1u << RTP_AUDIO_LEVEL) |
@@ -223,6 +246,7 @@ int main(void)
         cmocka_unit_test(test_rtp_outcomes_are_told_apart),
         cmocka_unit_test(test_rtp_fields),
         cmocka_unit_test(test_rtp_extension_elements),
+        cmocka_unit_test(test_rtp_extension_last_element_counts),
         cmocka_unit_test(test_rtp_round_trip),
         cmocka_unit_test(test_rtp_patch_of_what_is_not_there),
         cmocka_unit_test(test_rtp_hostile),

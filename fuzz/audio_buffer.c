@@ -1,0 +1,149 @@
+// Packets, time and demands on the delay, as the bytes say, into the jitter buffer of audio, with a
+// book beside it.
+//
+//   - every packet is kept, a duplicate, late or refused; one that was kept is begun once, given
+//   up,
+//     or still held, and no more are held than there is room for;
+//   - what begins is what came in; it never goes back;
+//   - 10 ms follow 10 ms; what is played, concealed and silent adds up to all.
+#include "fuzz/fuzz.h"
+#include "stack/media/audio_buffer.h"
+
+// libFuzzer: -max_len=3000
+
+#define RATES 4
+#define MEMORY_MAX (1u << 20)
+
+static const struct {
+    uint32_t clock, sample;
+} rates[RATES] = {{48000, 48000}, {8000, 8000}, {8000, 16000}, {16000, 16000}};
+
+struct bench {
+    nanotime now, next_at;
+    struct audio_buffer *buffer;
+    uint32_t sample_rate, timestamp;
+    uint64_t kept, late, begun;
+    uint64_t played, concealed, silent;
+    bool has_begun;
+    uint32_t last_begun;
+};
+
+// What a packet of this timestamp has in it.
+static struct bytes content(uint32_t timestamp, uint8_t *to)
+{
+    size_t len = 4 + timestamp % 50;
+    put_u32(to, timestamp);
+    for (size_t i = 4; i < len; i++)
+        to[i] = (uint8_t)(timestamp >> i % 24);
+    return bytes_of(to, len);
+}
+
+static void see(struct bench *b, const struct audio_play *play)
+{
+    uint8_t wanted[64];
+    if (play->begins) {
+        assert(play->kind == AUDIO_PLAYED);
+        assert(bytes_equal(play->payload, content(play->timestamp, wanted)));
+        assert(!b->has_begun || (int32_t)(play->timestamp - b->last_begun) > 0);
+        b->has_begun = true;
+        b->last_begun = play->timestamp;
+        b->begun++;
+    }
+    b->played += play->kind == AUDIO_PLAYED;
+    b->concealed += play->kind == AUDIO_CONCEALED;
+    b->silent += play->kind == AUDIO_SILENT;
+}
+
+static void check(const struct bench *b)
+{
+    const struct audio_buffer_stats stats = audio_buffer_stats(b->buffer);
+    uint64_t piece = b->sample_rate / 100, pieces = b->played + b->concealed + b->silent;
+    assert(stats.totalSamplesReceived == pieces * piece);
+    assert(stats.totalSamplesDuration == (nanotime)pieces * AUDIO_BUFFER_TICK);
+    assert(stats.concealedSamples == b->concealed * piece && stats.lost_pieces == b->concealed);
+    assert(stats.silentConcealedSamples <= stats.concealedSamples);
+    assert(stats.played_pieces == b->played && stats.lost_runs <= stats.lost_pieces);
+    assert(stats.concealmentEvents <= stats.lost_runs);
+    assert(stats.target >= AUDIO_BUFFER_LEAST && stats.target <= AUDIO_BUFFER_MOST);
+    assert(stats.packetsDiscarded >= b->late);
+    uint64_t given_up = stats.packetsDiscarded - b->late;
+    assert(b->kept >= b->begun + given_up);
+    assert(b->kept - b->begun - given_up < AUDIO_BUFFER_PACKETS);
+    assert(stats.jitterBufferDelay >= 0);
+}
+
+static void play(struct bench *b)
+{
+    struct audio_play out;
+    while (audio_buffer_poll(b->buffer, b->now, &out)) {
+        assert(b->next_at == TIME_NEVER || b->next_at <= b->now);
+        see(b, &out);
+        nanotime next = audio_buffer_deadline(b->buffer);
+        assert(b->next_at == TIME_NEVER || next == b->next_at + AUDIO_BUFFER_TICK);
+        b->next_at = next;
+    }
+    nanotime next = audio_buffer_deadline(b->buffer);
+    assert(next > b->now && (b->next_at == TIME_NEVER || next == b->next_at));
+    b->next_at = next;
+}
+
+static void put(struct bench *b, struct reader *r)
+{
+    unsigned how = read_u8(r), frame = b->sample_rate / 50;
+    uint8_t room[64];
+    struct audio_packet packet = {.duration = frame, .dtx = how >= 0xf0};
+    packet.recovered = how % 16 == 15;
+    if (how % 16 < 10)
+        b->timestamp += frame;
+    else if (how % 16 < 13)
+        b->timestamp += (uint32_t)(int8_t)read_u8(r) * frame / 2;
+    else if (how % 16 == 13)
+        b->timestamp += (uint32_t)(int16_t)read_u16(r);
+    else if (how == 14)
+        b->timestamp = read_u32(r);
+    if ((how & 0xf0) == 0x80)
+        packet.duration = read_u16(r) % 5761;
+    packet.timestamp = b->timestamp;
+    packet.payload = content(b->timestamp, room);
+    enum audio_outcome outcome = audio_buffer_packet(b->buffer, b->now, &packet);
+    assert((outcome == AUDIO_BAD) == (packet.duration == 0));
+    b->kept += outcome == AUDIO_KEPT || outcome == AUDIO_FULL;
+    b->late += outcome == AUDIO_LATE && !packet.recovered;
+    play(b);
+}
+
+static void step(struct bench *b, struct reader *r)
+{
+    unsigned kind = read_u8(r);
+    if (kind < 160) {
+        put(b, r);
+        b->now += kind % 16 * 2 * TIME_MS;
+    } else if (kind < 240) {
+        b->now += (nanotime)(kind - 159) * 4 * TIME_MS;
+    } else if (kind < 250) {
+        audio_buffer_set_least(b->buffer, (nanotime)read_u8(r) * 10 * TIME_MS);
+    } else {
+        b->now += (nanotime)read_u8(r) * 50 * TIME_MS;
+    }
+    play(b);
+    check(b);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    size_t before = fuzz_memory();
+    struct reader r = reader_of(bytes_of(data, size));
+    unsigned rate = fuzz_choice(&r, RATES);
+    struct bench b = {.next_at = TIME_NEVER, .sample_rate = rates[rate].sample};
+    b.buffer = audio_buffer_new(rates[rate].clock, rates[rate].sample);
+    b.timestamp = read_u32(&r);
+    while (r.len > 0)
+        step(&b, &r);
+    fuzz_memory_check(before, MEMORY_MAX);
+    audio_buffer_stop(b.buffer);
+    struct audio_play out;
+    assert(!audio_buffer_poll(b.buffer, TIME_NEVER - 1, &out));
+    assert(audio_buffer_deadline(b.buffer) == TIME_NEVER);
+    audio_buffer_free(b.buffer);
+    return 0;
+}
