@@ -236,7 +236,8 @@ static void put_track(struct view *view, unsigned index, const struct scenario_t
 {
     struct track_view t = {.track = track};
     view->run->ops->track_stats(view->peer->peer, view->at, index, &t.stats);
-    t.codec = codec_by_name(track->config.kind == MEDIA_VIDEO, bytes_text(t.stats.codec));
+    if (t.stats.codec) // the session has begun
+        t.codec = codec_by_name(track->config.kind == MEDIA_VIDEO, bytes_text(t.stats.codec));
     if (t.codec)
         put_codec(view->to, &t);
     if (t.stats.receives && t.stats.in.packetsReceived)

@@ -187,6 +187,8 @@ static void test_call_stats_over_time(void **state)
         before = received;
     }
     json_t *last = json_array_get(samples, 3), *peers = json_object_get(last, "peers");
+    // All that happens at a moment has happened: the messages of then are sent.
+    assert_true(number(json_array_get(samples, 0), "alice", "channel-0", "messagesSent") == 3);
     assert_true(before == strtod(metric(&result, "bob.talk.in.packetsReceived"), NULL));
     assert_true(number(last, "alice", "channel-0", "messagesSent") == 3);
     assert_true(number(last, "bob", "channel-0", "messagesReceived") == 3);
@@ -203,6 +205,25 @@ static void test_call_stats_over_time(void **state)
     assert_non_null(json_object_get(alice, "outbound-talk"));
     assert_null(json_object_get(json_object_get(alice, "inbound-cam"), "concealedSamples"));
     assert_null(json_object_get(json_object_get(alice, "inbound-talk"), "framesDecoded"));
+    json_decref(document);
+    text_free(&text);
+    trial_free(&trial);
+}
+
+// Moments at which nothing happens count, too, and the end once.
+static void test_call_stats_of_a_quiet_run(void **state)
+{
+    (void)state;
+    struct trial trial = trial_of("name: quiet\npeers: {alice: {at: wan}, bob: {at: wan}}\n"
+                                  "limit: 5s\nsession: {offerer: alice, at: 9s, audio: opus}\n",
+                                  false, TIME_S);
+    struct text text = {0};
+    assert_true(run_stats(trial.run, &text));
+    json_t *document = json_loadb(text.at, text.len, 0, NULL), *sample;
+    size_t index;
+    assert_int_equal(json_array_size(json_object_get(document, "samples")), 5);
+    json_array_foreach(json_object_get(document, "samples"), index, sample) assert_true(
+        number(sample, "alice", "transport", "timestamp") == (double)(index + 1) * 1000);
     json_decref(document);
     text_free(&text);
     trial_free(&trial);
@@ -323,6 +344,7 @@ int main(void)
         cmocka_unit_test(test_call_clear_captures_hold_media_of_both_ways),
         cmocka_unit_test(test_call_session_asks_for_clear_captures),
         cmocka_unit_test(test_call_stats_over_time),
+        cmocka_unit_test(test_call_stats_of_a_quiet_run),
         cmocka_unit_test(test_call_stats_ids_lead_somewhere),
         cmocka_unit_test(test_call_decode_compares_with_the_clip),
     };
