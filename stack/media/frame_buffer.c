@@ -28,6 +28,7 @@ struct frame_buffer {
     int64_t newest;      // the highest that came
     bool broken;         // waits for a key frame
     nanotime hole_since; // TIME_NEVER: no hole is being waited for
+    nanotime wait;       // for a hole
     bool has_dropped;
     uint32_t dropped_timestamp; // of the frame that was dropped last
 
@@ -58,6 +59,7 @@ struct frame_buffer *frame_buffer_new(uint32_t clock_rate)
     struct frame_buffer *b = mem_zero(1, sizeof *b);
     b->clock_rate = clock_rate;
     b->next = b->newest = -1;
+    b->wait = FRAME_BUFFER_WAIT;
     b->broken = true; // RFC 7741 4.3, 6184 8: decoding begins with a key frame
     b->hole_since = b->shown_at = b->due = TIME_NEVER;
     for (unsigned i = 0; i < FRAME_BUFFER_PACKETS; i++)
@@ -235,7 +237,7 @@ static void advance(struct frame_buffer *b, nanotime now)
     }
     if (b->hole_since == TIME_NEVER)
         b->hole_since = now;
-    if (now - b->hole_since >= FRAME_BUFFER_WAIT || keyframe_is_whole(b)) {
+    if (now - b->hole_since >= b->wait || keyframe_is_whole(b)) {
         skip_to_keyframe(b, b->next + 1); // not this one, even when it is a key frame's start
         if (!b->broken)
             advance(b, now);
@@ -341,7 +343,7 @@ nanotime frame_buffer_deadline(const struct frame_buffer *b)
     if (b->has_ready)
         return b->due;
     if (b->hole_since != TIME_NEVER)
-        return b->hole_since + FRAME_BUFFER_WAIT;
+        return b->hole_since + b->wait;
     return !b->broken && b->next <= b->newest ? 0 : TIME_NEVER;
 }
 
@@ -359,6 +361,11 @@ bool frame_buffer_needs_keyframe(const struct frame_buffer *b)
 int64_t frame_buffer_done(const struct frame_buffer *b)
 {
     return b->next - 1;
+}
+
+void frame_buffer_set_rtt(struct frame_buffer *b, nanotime rtt)
+{
+    b->wait = time_min(time_max(rtt / 2 * 5, FRAME_BUFFER_WAIT), FRAME_BUFFER_WAIT_MAX);
 }
 
 void frame_buffer_set_extra(struct frame_buffer *b, nanotime extra)

@@ -4,7 +4,8 @@
 // Every packet of the stream goes in under its unwrapped sequence number, in any order, with what
 // its payload tells (payload.h). A frame is whole when all sequence numbers from one marker to the
 // next are there. Decoding goes along the chain of frames; a hole in it is waited for, for
-// FRAME_BUFFER_WAIT, then everything up to the next key frame is of no use.
+// FRAME_BUFFER_WAIT or two and a half round trips, then everything up to the next key frame is of
+// no use.
 //
 // When: the least delay from capture (RTP timestamp) to completion in the last seconds is the
 // network's; what frames take longer is jitter. A frame is shown at its capture time plus the least
@@ -15,8 +16,9 @@
 #include "base/clock.h"
 #include "stack/media/payload.h"
 
-#define FRAME_BUFFER_PACKETS 2048         // that are held; a power of two
-#define FRAME_BUFFER_WAIT (400 * TIME_MS) // for a hole, once a later packet is there
+#define FRAME_BUFFER_PACKETS 2048          // that are held; a power of two
+#define FRAME_BUFFER_WAIT (400 * TIME_MS)  // for a hole, once a later packet is there
+#define FRAME_BUFFER_WAIT_MAX (1 * TIME_S) // on whatever path
 #define FRAME_BUFFER_DELAY_MAX (2 * TIME_S)
 
 struct frame_buffer;
@@ -77,6 +79,8 @@ struct bytes frame_buffer_payload(const struct frame_buffer *buffer, int64_t seq
 bool frame_buffer_needs_keyframe(const struct frame_buffer *buffer);
 // Packets up to here will never be used.
 int64_t frame_buffer_done(const struct frame_buffer *buffer);
+// Of the path: two retransmissions are waited for, on a long one too.
+void frame_buffer_set_rtt(struct frame_buffer *buffer, nanotime rtt);
 // More delay, for lip synchronisation.
 void frame_buffer_set_extra(struct frame_buffer *buffer, nanotime extra);
 // As of `now`: a freeze that is going on counts, too.

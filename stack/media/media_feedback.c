@@ -37,6 +37,8 @@ static void round_trip(struct media *m, nanotime rtt)
     for (unsigned i = 0; i < m->streams_count; i++) {
         if (m->streams[i].used && m->streams[i].nack)
             nack_set_rtt(m->streams[i].nack, rtt);
+        if (m->streams[i].used && m->streams[i].video)
+            frame_buffer_set_rtt(m->streams[i].video, rtt);
     }
     for (unsigned i = 0; i < m->tracks_count; i++) {
         for (unsigned k = 0; k < m->tracks[i].layers; k++) {

@@ -73,6 +73,8 @@ static void stream_begin(struct media *m, struct media_stream_in *s, uint32_t ss
         return;
     if (t->config.kind == MEDIA_VIDEO) {
         s->video = frame_buffer_new(rate);
+        if (m->rtt)
+            frame_buffer_set_rtt(s->video, m->rtt);
         if (t->config.nack && t->format->nack) {
             s->nack = nack_new();
             if (m->rtt)

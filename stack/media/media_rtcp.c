@@ -6,7 +6,7 @@
 #define SRTCP_OVERHEAD 30              // index and tag: left free
 #define NTP_EPOCH 2208988800u          // 1970 in NTP seconds
 #define NACK_MAX 128                   // sequences of one NACK
-#define KEYFRAME_AGAIN (500 * TIME_MS) // a request that was not answered is made again
+#define KEYFRAME_AGAIN (500 * TIME_MS) // a request that was not answered is made again; or by RTT
 
 void media_feedback_wish(struct media *m, nanotime now)
 {
@@ -20,6 +20,11 @@ nanotime media_ntp_time(uint64_t ntp)
 {
     uint64_t seconds = (ntp >> 32) - NTP_EPOCH - TIME_EPOCH_S;
     return (nanotime)seconds * TIME_S + (nanotime)((ntp & UINT32_MAX) * 1000000000u >> 32);
+}
+
+static nanotime keyframe_again(const struct media *m)
+{
+    return time_max(KEYFRAME_AGAIN, m->rtt / 2 * 3);
 }
 
 static struct writer writer(struct media *m)
@@ -272,7 +277,7 @@ static void wishes(struct media *m, nanotime now)
     for (unsigned i = 0; i < m->streams_count; i++) {
         struct media_stream_in *s = &m->streams[i];
         if (s->used && s->video && frame_buffer_needs_keyframe(s->video) && !s->keyframe_wanted &&
-            (s->keyframe_asked == TIME_NEVER || now - s->keyframe_asked >= KEYFRAME_AGAIN))
+            (s->keyframe_asked == TIME_NEVER || now - s->keyframe_asked >= keyframe_again(m)))
             media_keyframe_want(m, now, s);
     }
     if (!m->feedback_due && feedback_exists(m, now))
@@ -315,7 +320,7 @@ nanotime media_rtcp_deadline(const struct media *m)
         if (s->nack)
             at = time_min(at, nack_deadline(s->nack));
         if (s->video && frame_buffer_needs_keyframe(s->video) && s->keyframe_asked != TIME_NEVER)
-            at = time_min(at, time_add(s->keyframe_asked, KEYFRAME_AGAIN));
+            at = time_min(at, time_add(s->keyframe_asked, keyframe_again(m)));
     }
     return at;
 }

@@ -47,6 +47,39 @@ static void test_media_audio_and_video_without_loss_arrive_whole(void **state)
     media_world_free(world);
 }
 
+// A retransmission takes 600 ms: holes are waited for as long, and no key frame is asked for.
+static void test_media_on_a_long_path_rtx_is_waited_for(void **state)
+{
+    (void)state;
+    struct media_world *world = media_world_new(NULL);
+    unsigned video = media_world_track(world, &vp8, true, false);
+    world->paths[0].delay = world->paths[1].delay = 300 * TIME_MS;
+    media_world_start(world);
+    media_world_run(world, 3 * TIME_S);
+    world->paths[0].loss = RNG_BILLION / 200;
+    media_world_run(world, 20 * TIME_S);
+    struct media_track_stats got = media_world_stats(world, 1, video);
+    assert_true(world->paths[0].lost > 5);
+    assert_int_equal(got.in.pliCount, 0);
+    assert_int_equal(got.quality.frames_missing, 0);
+    media_world_free(world);
+}
+
+// By the schedule of reports alone it would be five a second.
+static void test_media_nacks_do_not_wait_for_reports(void **state)
+{
+    (void)state;
+    struct media_world *world = media_world_new(NULL);
+    unsigned video = media_world_track(world, &vp8, true, false);
+    world->paths[0].loss = RNG_BILLION / 10;
+    media_world_start(world);
+    media_world_run(world, 5 * TIME_S);
+    struct media_track_stats got = media_world_stats(world, 1, video);
+    assert_true(got.in.nackCount > 50);
+    assert_true(got.remote_out.reportsSent < 40);
+    media_world_free(world);
+}
+
 static void test_media_lost_video_comes_back_by_rtx(void **state)
 {
     (void)state;
@@ -70,6 +103,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_media_audio_and_video_without_loss_arrive_whole),
         cmocka_unit_test(test_media_lost_video_comes_back_by_rtx),
+        cmocka_unit_test(test_media_on_a_long_path_rtx_is_waited_for),
+        cmocka_unit_test(test_media_nacks_do_not_wait_for_reports),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
