@@ -264,6 +264,35 @@ static void test_call_stats_ids_lead_somewhere(void **state)
     trial_free(&trial);
 }
 
+// ------------------------------------------------------------------------------------- the loader
+
+#define MEDIA(track)                                                                               \
+    "name: x\npeers: {alice: {at: wan}, bob: {at: wan}}\n"                                         \
+    "session: {offerer: alice, media: [" track "]}\n"
+
+static void test_call_loader_says_what_is_wrong(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *error;
+    } rows[] = {
+        {MEDIA("{label: v, video: VP8, decode: true}"),
+         "x.yaml:3:66: expected 'decode' with a clip of VP8, VP9 or opus, got 'true'"},
+        {MEDIA("{label: v, video: VP8}") "expect: [bob.v.bit-exact == true]\n",
+         "expected a metric of bob.v, got 'bit-exact'"},
+        {MEDIA("{label: v, video: VP8}") "stats: 1ms\n", "x.yaml:4:8: expected"},
+        {MEDIA("{label: v, video: VP8}") "stats: fast\n", "x.yaml:4:8: expected"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct scenario_set set = {0};
+        struct err err = {0};
+        assert_false(scenario_load_text(&set, "x.yaml", bytes_text(rows[i].text), &err));
+        if (!strstr(err.text, rows[i].error))
+            fail_msg("%s, not %s", err.text, rows[i].error);
+        scenario_set_free(&set);
+    }
+}
+
 // ----------------------------------------------------------------------------------- what is shown
 
 static struct clip *clip_of(enum codec_kind kind)
@@ -346,6 +375,7 @@ int main(void)
         cmocka_unit_test(test_call_stats_over_time),
         cmocka_unit_test(test_call_stats_of_a_quiet_run),
         cmocka_unit_test(test_call_stats_ids_lead_somewhere),
+        cmocka_unit_test(test_call_loader_says_what_is_wrong),
         cmocka_unit_test(test_call_decode_compares_with_the_clip),
     };
     if (!run_library_init(&err)) {
