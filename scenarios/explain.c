@@ -262,6 +262,8 @@ bool explain(struct text *to, const struct scenario *s)
     if (*s->about)
         text_printf(to, "  %s\n", s->about);
     text_printf(to, "  seed %" PRIu64 ", at most %s of virtual time\n", s->seed, at_text(s->limit));
+    if (s->stats_interval)
+        text_printf(to, "  getStats() of every peer each %s\n", at_text(s->stats_interval));
     for (unsigned i = 0; s->covers[i]; i++)
         text_printf(to, "%s%s%s", i ? ", " : "  covers ", s->covers[i],
                     s->covers[i + 1] ? "" : "\n");
