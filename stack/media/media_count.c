@@ -120,7 +120,7 @@ static void fill_audio(struct media_inbound *in, const struct media_stream_in *s
     static const uint16_t level[] = {1000, 891, 794, 708, 631, 562};
     unsigned halves = s->audio_level / 6u;
     in->audioLevel =
-        s->audio_level >= 127 || halves > 10 ? 0 : level[s->audio_level % 6u] >> halves;
+        s->audio_level >= 127 || halves > 10 ? 0 : (uint64_t)level[s->audio_level % 6u] >> halves;
     in->packetsDiscarded = stats->packetsDiscarded;
     in->jitterBufferDelay = stats->jitterBufferDelay;
     in->jitterBufferTargetDelay = stats->jitterBufferTargetDelay;
