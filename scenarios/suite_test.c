@@ -140,6 +140,7 @@ static void test_suite_results_name_files_that_are_there(void **state)
     struct trial *trial = trial_new();
     trial_add(trial, "a.yaml", PASSES);
     trial_add(trial, "b.yaml", FAILS_AT_A_PACKET);
+    trial->suite.stats_interval = TIME_S;
     trial_run(trial);
     unsigned named = 0;
     for (unsigned i = 0; i < 2; i++) {
@@ -148,7 +149,8 @@ static void test_suite_results_name_files_that_are_there(void **state)
         for (unsigned c = 0; c < result->captures_count; c++)
             assert_true(trial_has(trial, result->captures[c].file));
         assert_true(trial_has(trial, result->log));
-        named += result->captures_count + 1 + (result->keys != NULL);
+        assert_true(trial_has(trial, result->stats));
+        named += result->captures_count + 2 + (result->keys != NULL);
     }
     const struct result *failed = &trial->suite.results[1];
     assert_string_equal(failed->cause.capture, "b/office.inside.pcap");
