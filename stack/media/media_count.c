@@ -1,5 +1,6 @@
 // Statistics: what the parts have counted, put together under the names of media_stats.h.
 #include "stack/media/media_priv.h"
+#include "stack/media/mos.h"
 
 #define RECENT 128
 
@@ -135,6 +136,49 @@ static void fill_audio(struct media_inbound *in, const struct media_stream_in *s
     in->totalSamplesDuration = stats->totalSamplesDuration;
 }
 
+static uint64_t thousandths(double value)
+{
+    return (uint64_t)(value * 1000 + 0.5);
+}
+
+// Loss as G.107 means it is of packets; runs are counted in pieces of 10 ms. BurstR is the mean run
+// that was met by the mean run of independent losses, 1 / (1 - p).
+static double burst_ratio(const struct audio_buffer_stats *stats, nanotime frame_time)
+{
+    if (!stats->lost_runs)
+        return 1;
+    double pieces = frame_time > AUDIO_BUFFER_TICK ? (double)frame_time / AUDIO_BUFFER_TICK : 1;
+    double run = (double)stats->lost_pieces / (double)stats->lost_runs / pieces;
+    double all = (double)(stats->lost_pieces + stats->played_pieces);
+    double ratio = run * (1 - (double)stats->lost_pieces / all);
+    return ratio > 1 ? ratio : 1;
+}
+
+static void fill_quality(const struct media *m, const struct media_stream_in *s,
+                         const struct audio_buffer_stats *stats, struct media_quality *to)
+{
+    uint64_t pieces = stats->lost_pieces + stats->played_pieces;
+    if (!pieces)
+        return;
+    enum codec_kind kind = m->tracks[s->track].codec->kind;
+    nanotime held = stats->jitterBufferEmittedCount
+                        ? stats->jitterBufferDelay / (nanotime)stats->jitterBufferEmittedCount
+                        : 0;
+    to->delay = m->rtt / 2 + held + s->frame_time;
+    to->effective_loss = stats->lost_pieces * RNG_BILLION / pieces;
+    double burst = burst_ratio(stats, s->frame_time);
+    to->burst_ratio = thousandths(burst);
+    struct mos mos = mos_estimate(
+        &(struct mos_input){.codec = kind == CODEC_OPUS   ? MOS_OPUS
+                                     : kind == CODEC_G722 ? MOS_G722
+                                                          : MOS_G711,
+                            .delay_ms = (double)to->delay / (double)TIME_MS,
+                            .loss_percent = (double)to->effective_loss / (RNG_BILLION / 100),
+                            .burst_ratio = burst});
+    to->mos = thousandths(mos.mos);
+    to->r_factor = thousandths(mos.r);
+}
+
 static void fill_in(struct media *m, nanotime now, const struct media_track *t,
                     struct media_track_stats *to)
 {
@@ -151,14 +195,14 @@ static void fill_in(struct media *m, nanotime now, const struct media_track *t,
     to->quality.intact = s->intact;
     to->quality.damaged = s->damaged;
     to->quality.frames_missing = s->missing;
+    to->in.estimatedPlayoutTimestamp = media_sync_playout(now, s);
+    (void)media_sync_offset(m, t, &to->quality.lip_sync);
     if (s->video)
         fill_video(&to->in, s, now);
     if (s->audio) {
         struct audio_buffer_stats stats = audio_buffer_stats(s->audio);
         fill_audio(&to->in, s, &stats);
-        if (stats.totalSamplesReceived)
-            to->quality.effective_loss =
-                stats.concealedSamples * RNG_BILLION / stats.totalSamplesReceived;
+        fill_quality(m, s, &stats, &to->quality);
     }
 }
 

@@ -5,6 +5,7 @@
 //   media_repair.c    what is sent against loss: retransmissions, RED, FEC
 //   media_receive.c   packets to frames: demultiplexing, repair, buffers, playout
 //   media_rtcp.c      reports and feedback written; media_feedback.c: read
+//   media_sync.c      audio and video brought together
 //   media_count.c     statistics
 //   media_members.c   their names
 #ifndef STACK_MEDIA_MEDIA_PRIV_H
@@ -106,6 +107,12 @@ struct media_stream_in {
     struct media_remote_outbound remote;
     struct rtcp_sender_info last_sr;
     nanotime last_sr_at;
+    nanotime frame_time; // audio: of the newest packet
+    // What was played last, and when: lip sync goes by it. TIME_NEVER: nothing yet.
+    uint32_t played_rtp;
+    nanotime played_at;
+    nanotime synced_at, sync_extra; // video: when its delay was looked at last, and what it got
+    nanotime sync_least;            // audio: what it must hold; 0: no more than it needs
 };
 
 struct media_track {
@@ -137,9 +144,6 @@ struct media_track {
     uint32_t receive_max;
     bool play_out;
     uint64_t digits;
-    // Counters of streams that are gone.
-    nanotime played_at;  // when the newest frame or packet was played
-    uint64_t played_ntp; // and its capture time by the sender's clock; 0: not known
 };
 
 // The last RRTR of the other side (RFC 3611 4.4).
@@ -233,6 +237,13 @@ bool media_rtcp_poll(struct media *m, nanotime now, struct media_output *out);
 nanotime media_rtcp_deadline(const struct media *m);
 void media_feedback_wish(struct media *m, nanotime now);
 nanotime media_ntp_time(uint64_t ntp); // time of the run of an NTP time
+
+// media_sync.c
+void media_sync(struct media *m, nanotime now, struct media_stream_in *video);
+// How far audio is ahead of (+) or behind the video it belongs to. False: not known.
+bool media_sync_offset(const struct media *m, const struct media_track *t, nanotime *ahead);
+// The sender's time of what is played now; TIME_NEVER: not known.
+nanotime media_sync_playout(nanotime now, const struct media_stream_in *s);
 
 // media_count.c
 void media_count_recent(nanotime *recent, uint64_t count, nanotime now);

@@ -63,6 +63,7 @@ static void stream_begin(struct media *m, struct media_stream_in *s, uint32_t ss
                                   .repairs = -1,
                                   .last_sequence = -1,
                                   .last_counter = -1,
+                                  .played_at = TIME_NEVER,
                                   .keyframe_asked = TIME_NEVER};
     uint32_t rate = t->codec ? t->codec->clock_rate : format->clock_rate;
     rtp_receiver_init(&s->receiver, ssrc,
@@ -156,6 +157,7 @@ static void take_audio(struct media *m, nanotime now, struct media_stream_in *s,
                               .dtx = info->dtx,
                               .recovered = recovered,
                               .payload = packet->payload};
+    s->frame_time = (nanotime)info->samples * TIME_S / s->receiver.config.clock_rate;
     if (audio_buffer_packet(s->audio, now, &in) == AUDIO_KEPT)
         s->recovered += recovered;
 }
@@ -341,6 +343,9 @@ static bool play_video(struct media *m, nanotime now, struct media_stream_in *s,
     while (frame_buffer_poll(s->video, now, &frame)) {
         media_count_recent(s->recent, s->rendered, now);
         s->rendered++;
+        s->played_rtp = frame.timestamp;
+        s->played_at = now;
+        media_sync(m, now, s);
         if (s->nack)
             nack_forget(s->nack, frame.last);
         struct bytes whole = join(m, s, t->codec->kind, &frame);
@@ -366,6 +371,8 @@ static bool play_audio(struct media *m, nanotime now, struct media_stream_in *s,
     while (audio_buffer_poll(s->audio, now, &play)) {
         if (!play.begins)
             continue;
+        s->played_rtp = play.timestamp;
+        s->played_at = now;
         check_frame(s, t->codec->kind, play.payload);
         if (!t->play_out)
             continue;

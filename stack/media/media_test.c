@@ -36,6 +36,12 @@ static void test_media_audio_and_video_without_loss_arrive_whole(void **state)
         assert_int_equal(a.in.concealedSamples, 0);
         assert_int_equal(a.quality.damaged, 0);
         assert_true(a.quality.intact > 480);
+        assert_in_range(a.quality.mos, 4200, 4500);
+        assert_int_equal(a.quality.burst_ratio, 1000);
+        // The call begins at 0: what is played now was captured a little while ago.
+        assert_in_range(a.in.estimatedPlayoutTimestamp, 9800 * TIME_MS, 9990 * TIME_MS);
+        assert_in_range(v.in.estimatedPlayoutTimestamp, 9800 * TIME_MS, 9990 * TIME_MS);
+        assert_in_range(v.quality.lip_sync + 30 * TIME_MS, 0, 60 * TIME_MS);
         assert_in_range(v.in.framesDecoded, 240, 251); // 25 a second
         assert_int_equal(v.in.freezeCount, 0);
         assert_int_equal(v.in.nackCount, 0);
