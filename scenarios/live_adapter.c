@@ -1,75 +1,24 @@
-#include "scenarios/live_adapter.h"
+#include "scenarios/live_adapter_priv.h"
 
-#include "base/arena.h"
-#include "scenarios/live_config.h"
 #include "scenarios/live_json.h"
+#include "scenarios/live_media.h"
 #include "scenarios/live_stats.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#define OUTGOING_MAX ((size_t)1024 * 1024) // waiting for the process: then a channel is full
-#define MESSAGE_MAX ((size_t)700 * 1024)   // what fits into a line as base64
 #define ASK_EVERY (200 * TIME_MS)
 #define QUOTE_MAX 80
 
-struct output {
-    struct output *next;
-    enum peer_output_kind kind;
-    unsigned channel;
-    bool answer, incoming, text;
-    size_t len;
-    uint8_t bytes[];
-};
-
 // What the stack says that it cannot do.
-static const char *const cannot_words[] = {"trickle",  "restart",   "relay",      "retransmits",
-                                           "lifetime", "unordered", "negotiated", "turn-tcp"};
-enum cannot {
-    CANNOT_TRICKLE = 1,
-    CANNOT_RESTART = 2,
-    CANNOT_RELAY = 4,
-    CANNOT_RETRANSMITS = 8,
-    CANNOT_LIFETIME = 16,
-    CANNOT_UNORDERED = 32,
-    CANNOT_NEGOTIATED = 64,
-    CANNOT_TURN_TCP = 128,
-};
-
-struct channel {
-    char label[CHANNEL_LABEL_MAX];
-    bool known, open;
-};
-
-struct adapter {
-    struct peer_config config;
-    struct arena arena;
-    struct trace trace;
-    struct text outgoing, incoming, keys;
-    struct output *first, **last, *lent;
-    struct peer_stats stats;
-    char error[256];
-    char mid[33];
-    unsigned section; // the number of the one with that mid
-    bool own;         // this stack
-    bool detailed;    // it told all that this stack counts
-    bool told_connection, told_stack;
-    unsigned cannot;          // bits of enum cannot
-    struct channel *channels; // ours have even numbers, the other side's odd ones
-    unsigned channels_max, channels_opened_by_us;
-    unsigned asked, answered, events;
-    uint64_t bytes;
-    nanotime asked_at, ask_next;
-    bool started, closing, waits_for_room;
-    bool unsupported;
-    char failure[512];
-};
-
+static const char *const cannot_words[] = {
+    "trickle",  "restart", "relay",    "retransmits", "lifetime", "unordered", "negotiated",
+    "turn-tcp", "media",   "keyframe", "mute",        "dial",     "bitrate",   "receive-max"};
 // ------------------------------------------------------------------------------- what comes out
 
-static void push(struct adapter *a, enum peer_output_kind kind, unsigned channel,
-                 struct bytes bytes, bool flag)
+void adapter_push(struct adapter *a, enum peer_output_kind kind, unsigned channel,
+                  struct bytes bytes, bool flag)
 {
     struct output *output = mem_alloc(sizeof *output + bytes.len);
     *output = (struct output){.kind = kind, .channel = channel, .len = bytes.len};
@@ -80,12 +29,12 @@ static void push(struct adapter *a, enum peer_output_kind kind, unsigned channel
     a->last = &output->next;
 }
 
-static void changed(struct adapter *a)
+void adapter_changed(struct adapter *a)
 {
-    push(a, PEER_CHANGED, 0, bytes_of(NULL, 0), false);
+    adapter_push(a, PEER_CHANGED, 0, bytes_of(NULL, 0), false);
 }
 
-static bool adapter_poll(void *peer, nanotime now, struct peer_output *out)
+bool adapter_poll(void *peer, nanotime now, struct peer_output *out)
 {
     struct adapter *a = peer;
     free(a->lent);
@@ -110,7 +59,7 @@ static bool adapter_poll(void *peer, nanotime now, struct peer_output *out)
     return true;
 }
 
-static nanotime adapter_deadline(const void *peer)
+nanotime adapter_deadline(const void *peer)
 {
     const struct adapter *a = peer;
     return a->started && !a->failure[0] && !a->closing ? a->ask_next : TIME_NEVER;
@@ -127,7 +76,7 @@ void live_adapter_fail(void *peer, nanotime now, bool unsupported, const char *f
     va_end(args);
     a->unsupported = unsupported;
     trace(&a->trace, now, "adapter failed: %s", a->failure);
-    changed(a);
+    adapter_changed(a);
 }
 
 const char *live_adapter_failure(const void *peer, bool *unsupported)
@@ -210,7 +159,7 @@ static bool on_state(struct adapter *a, nanotime now, const json_t *event)
     derive(a, now);
     if (a->asked == a->answered && !a->own && a->started && !a->closing)
         live_adapter_ask(a, now);
-    changed(a);
+    adapter_changed(a);
     return true;
 }
 
@@ -248,6 +197,14 @@ static bool on_stats(struct adapter *a, nanotime now, const json_t *event)
     const char *error = live_json_text(json_object_get(event, "simrtc"), "error");
     if (error && error[0])
         snprintf(a->error, sizeof a->error, "%s", error);
+    const json_t *tracks = json_object_get(event, "tracks"), *track;
+    size_t i;
+    json_array_foreach(tracks, i, track)
+    {
+        if (i < a->tracks_count)
+            live_track_stats_decode(track, &a->tracks[i]);
+    }
+    live_transport_stats_decode(json_object_get(event, "transport"), &a->transport);
     const json_t *keys = json_object_get(json_object_get(event, "simrtc"), "keys");
     if (json_is_string(keys)) {
         text_clear(&a->keys);
@@ -255,14 +212,15 @@ static bool on_stats(struct adapter *a, nanotime now, const json_t *event)
     }
     if (!a->detailed)
         derive(a, now);
-    changed(a);
+    adapter_changed(a);
     return true;
 }
 
-// Candidates are of the section of the data channels.
-static void learn_mid(struct adapter *a, const char *sdp)
+// Candidates are of the section that the others share their transport with (RFC 9143 7.2.1): with
+// audio and video the first one, else that of the data channels, which alone is taken.
+void adapter_learn_mid(struct adapter *a, const char *sdp)
 {
-    const char *section = strstr(sdp, "\nm=application");
+    const char *section = strstr(sdp, a->tracks_count ? "\nm=" : "\nm=application");
     a->section = 0;
     for (const char *m = sdp; section && (m = strstr(m, "\nm=")) != section; m++)
         a->section++;
@@ -279,8 +237,8 @@ static bool on_sdp(struct adapter *a, nanotime now, const json_t *event)
         live_adapter_fail(a, now, false, "its 'sdp' has no sdp, or is neither offer nor answer");
         return false;
     }
-    learn_mid(a, sdp);
-    push(a, PEER_DESCRIPTION, 0, bytes_text(sdp), type[0] == 'a');
+    adapter_learn_mid(a, sdp);
+    adapter_push(a, PEER_DESCRIPTION, 0, bytes_text(sdp), type[0] == 'a');
     return true;
 }
 
@@ -300,11 +258,11 @@ static bool on_candidate(struct adapter *a, nanotime now, const json_t *event)
     static const char *const types[] = {" typ host", " typ srflx", " typ prflx", " typ relay"};
     for (unsigned i = 0; i < 4; i++)
         a->stats.candidates[i] += !a->detailed && strstr(text, types[i]);
-    push(a, PEER_CANDIDATE, 0, candidate, false);
+    adapter_push(a, PEER_CANDIDATE, 0, candidate, false);
     return true;
 }
 
-static struct channel *channel_of(struct adapter *a, unsigned number)
+struct channel *adapter_channel_of(struct adapter *a, unsigned number)
 {
     if (number >= a->channels_max) {
         unsigned max = a->channels_max ? a->channels_max : 8;
@@ -328,7 +286,7 @@ static bool on_open(struct adapter *a, nanotime now, const json_t *event)
     uint64_t number;
     if (!live_json_number(event, "channel", 2u * CHANNELS_MAX, &number))
         return bad_channel(a, now, "open");
-    struct channel *channel = channel_of(a, (unsigned)number);
+    struct channel *channel = adapter_channel_of(a, (unsigned)number);
     bool incoming = number % 2 == 1;
     if (channel->open || channel->known == incoming)
         return bad_channel(a, now, "open");
@@ -343,7 +301,7 @@ static bool on_open(struct adapter *a, nanotime now, const json_t *event)
         a->stats.channels_opened++;
         derive(a, now);
     }
-    push(a, PEER_CHANNEL_OPEN, (unsigned)number, bytes_of(NULL, 0), incoming);
+    adapter_push(a, PEER_CHANNEL_OPEN, (unsigned)number, bytes_of(NULL, 0), incoming);
     return true;
 }
 
@@ -356,7 +314,7 @@ static bool on_message(struct adapter *a, nanotime now, const json_t *event)
     bool known = live_json_number(event, "channel", 2u * CHANNELS_MAX, &number) &&
                  number < a->channels_max && a->channels[number].known;
     if (whole && known)
-        push(a, PEER_MESSAGE, (unsigned)number, text_bytes(&content), text);
+        adapter_push(a, PEER_MESSAGE, (unsigned)number, text_bytes(&content), text);
     text_free(&content);
     if (!known)
         return bad_channel(a, now, "message");
@@ -378,7 +336,7 @@ static bool on_close(struct adapter *a, nanotime now, const json_t *event)
         a->stats.channels_open--;
         a->stats.channels_closed++;
     }
-    push(a, PEER_CHANNEL_CLOSED, (unsigned)number, bytes_of(NULL, 0), false);
+    adapter_push(a, PEER_CHANNEL_CLOSED, (unsigned)number, bytes_of(NULL, 0), false);
     return true;
 }
 
@@ -390,7 +348,7 @@ static bool on_error(struct adapter *a, nanotime now, const json_t *event)
     trace(&a->trace, now, "adapter says: %s", a->error);
     if (fatal)
         live_adapter_fail(a, now, false, "it gave up: %s", a->error);
-    changed(a);
+    adapter_changed(a);
     return !fatal;
 }
 
@@ -473,316 +431,3 @@ bool live_adapter_feed(void *peer, nanotime now, struct bytes bytes)
                           (unsigned long long)LIVE_BYTES_MAX);
     return !a->failure[0];
 }
-
-// -------------------------------------------------------------------------------- what it is told
-
-static json_t *command(const char *name)
-{
-    json_t *object = json_object();
-    json_object_set_new(object, "do", json_string(name));
-    return object;
-}
-
-static void tell(struct adapter *a, json_t *object)
-{
-    if (a->failure[0])
-        json_decref(object);
-    else
-        live_json_put(&a->outgoing, object);
-}
-
-struct text *live_adapter_outgoing(void *peer)
-{
-    struct adapter *a = peer;
-    if (a->waits_for_room && a->outgoing.len < OUTGOING_MAX / 2) {
-        a->waits_for_room = false;
-        for (unsigned i = 0; i < a->channels_max; i++) {
-            if (a->channels[i].open)
-                push(a, PEER_BUFFERED_LOW, i, bytes_of(NULL, 0), false);
-        }
-    }
-    return &a->outgoing;
-}
-
-void live_adapter_ask(void *peer, nanotime now)
-{
-    struct adapter *a = peer;
-    if (a->asked++ == a->answered)
-        a->asked_at = now;
-    tell(a, command("stats"));
-}
-
-unsigned live_adapter_unanswered(const void *peer, nanotime *since)
-{
-    const struct adapter *a = peer;
-    *since = a->asked_at;
-    return a->asked - a->answered;
-}
-
-bool live_adapter_ready(const void *peer)
-{
-    const struct adapter *a = peer;
-    return a->answered > 0;
-}
-
-bool live_adapter_closing(const void *peer)
-{
-    const struct adapter *a = peer;
-    return a->closing;
-}
-
-bool live_adapter_is_detailed(const void *peer)
-{
-    const struct adapter *a = peer;
-    return a->detailed;
-}
-
-bool live_adapter_cannot_restart(const void *peer)
-{
-    const struct adapter *a = peer;
-    return a->cannot & CANNOT_RESTART;
-}
-
-void live_adapter_init(void *peer, bool own, bool media)
-{
-    struct adapter *a = peer;
-    json_t *init = command("init");
-    live_config_encode(init, &a->config, own);
-    json_object_set_new(init, "media", json_boolean(media));
-    a->own = own;
-    tell(a, init);
-    if (a->config.ice_only && !own)
-        live_adapter_fail(a, 0, true, "ice-only sessions are for two peers of this stack");
-    live_adapter_ask(a, 0);
-}
-
-void live_adapter_start(void *peer, nanotime epoch)
-{
-    struct adapter *a = peer;
-    json_t *start = command("start");
-    json_object_set_new(start, "epoch", json_integer(epoch));
-    a->started = true;
-    a->answered = a->asked;
-    tell(a, start);
-}
-
-// ----------------------------------------------------------------------------------- struct
-// peer_ops
-
-static void *adapter_create(const struct peer_config *config)
-{
-    struct adapter *a = mem_zero(1, sizeof *a);
-    a->config = *config;
-    a->config.name = arena_text(&a->arena, config->name);
-    for (unsigned i = 0; i < config->servers_count; i++) {
-        struct peer_server *server = &a->config.servers[i];
-        if (server->kind != PEER_TURN)
-            continue;
-        server->username = arena_text(&a->arena, server->username);
-        server->password = arena_text(&a->arena, server->password);
-    }
-    a->trace = config->trace;
-    a->last = &a->first;
-    a->stats = live_stats_none();
-    snprintf(a->mid, sizeof a->mid, "0");
-    return a;
-}
-
-static void adapter_destroy(void *peer)
-{
-    struct adapter *a = peer;
-    if (!a)
-        return;
-    while (a->first) {
-        struct output *next = a->first->next;
-        free(a->first);
-        a->first = next;
-    }
-    free(a->lent);
-    free(a->channels);
-    text_free(&a->outgoing);
-    text_free(&a->incoming);
-    text_free(&a->keys);
-    arena_free(&a->arena);
-    free(a);
-}
-
-static enum peer_drop adapter_input(void *peer, nanotime now, const struct datagram *datagram)
-{
-    (void)peer, (void)now, (void)datagram; // its sockets are real: nothing comes this way
-    return PEER_UNKNOWN_PROTOCOL;
-}
-
-static void adapter_describe(void *peer, nanotime now, bool restart)
-{
-    struct adapter *a = peer;
-    json_t *offer = command("offer");
-    json_object_set_new(offer, "restart", json_boolean(restart));
-    if (restart && a->cannot & CANNOT_RESTART) {
-        // What the scenario expects may hold all the same: the other side may find the new way.
-        trace(&a->trace, now, "its stack cannot restart ICE");
-        json_decref(offer);
-        return;
-    }
-    a->stats.restarts += restart && !a->detailed;
-    tell(a, offer);
-}
-
-static json_t *text_json(struct bytes bytes)
-{
-    return json_stringn(bytes.len ? (const char *)bytes.at : "", bytes.len);
-}
-
-// Whether it is refused comes later, as an `error`.
-static bool adapter_accept(void *peer, nanotime now, struct bytes description, bool answer)
-{
-    (void)now;
-    struct adapter *a = peer;
-    json_t *take = command("answer");
-    char *text = arena_printf(&a->arena, "%.*s", (int)description.len,
-                              description.len ? (const char *)description.at : "");
-    learn_mid(a, text);
-    json_object_set_new(take, "type", json_string(answer ? "answer" : "offer"));
-    json_object_set_new(take, "sdp", text_json(description));
-    tell(a, take);
-    return true;
-}
-
-static bool adapter_add_candidate(void *peer, nanotime now, struct bytes candidate)
-{
-    (void)now;
-    struct adapter *a = peer;
-    json_t *add = command("candidate");
-    json_object_set_new(add, "candidate", text_json(candidate));
-    json_object_set_new(add, "sdpMid", json_string(a->mid));
-    json_object_set_new(add, "sdpMLineIndex", json_integer(a->section));
-    if (!a->detailed && candidate.len)
-        a->stats.remote_candidates++;
-    tell(a, add);
-    return true;
-}
-
-static int adapter_channel_open(void *peer, nanotime now, const struct channel_config *config)
-{
-    struct adapter *a = peer;
-    unsigned needs = config->delivery.unordered ? CANNOT_UNORDERED : 0;
-    needs |= config->negotiated ? CANNOT_NEGOTIATED : 0;
-    needs |= config->delivery.reliability == SCTP_MAX_RETRANSMITS ? CANNOT_RETRANSMITS : 0;
-    needs |= config->delivery.reliability == SCTP_MAX_LIFETIME ? CANNOT_LIFETIME : 0;
-    if (a->cannot & needs) {
-        live_adapter_fail(a, now, true, "its stack has no such data channels");
-        return -1;
-    }
-    unsigned number = 2 * a->channels_opened_by_us++;
-    struct channel *channel = channel_of(a, number);
-    bytes_copy_text(config->label, channel->label, sizeof channel->label);
-    channel->known = true;
-    json_t *open = command("open");
-    json_object_set_new(open, "channel", json_integer(number));
-    json_object_set_new(open, "label", text_json(config->label));
-    json_object_set_new(open, "protocol", text_json(config->protocol));
-    json_object_set_new(open, "ordered", json_boolean(!config->delivery.unordered));
-    if (config->delivery.reliability == SCTP_MAX_RETRANSMITS)
-        json_object_set_new(open, "maxRetransmits", json_integer(config->delivery.limit));
-    if (config->delivery.reliability == SCTP_MAX_LIFETIME)
-        json_object_set_new(open, "maxPacketLifeTime", json_integer(config->delivery.limit));
-    json_object_set_new(open, "priority", json_integer(config->priority));
-    json_object_set_new(open, "negotiated", json_boolean(config->negotiated));
-    if (config->negotiated)
-        json_object_set_new(open, "id", json_integer(config->id));
-    tell(a, open);
-    return (int)number;
-}
-
-static enum sctp_send_result adapter_send(void *peer, nanotime now, unsigned channel,
-                                          struct bytes message, bool text)
-{
-    (void)now;
-    struct adapter *a = peer;
-    if (channel >= a->channels_max || !a->channels[channel].open)
-        return SCTP_NOT_CONNECTED;
-    if (message.len > MESSAGE_MAX)
-        return SCTP_TOO_LARGE;
-    if (a->outgoing.len > OUTGOING_MAX) {
-        a->waits_for_room = true;
-        return SCTP_WOULD_BLOCK;
-    }
-    json_t *send = command("send");
-    json_object_set_new(send, "channel", json_integer(channel));
-    live_json_content_set(send, message, text);
-    tell(a, send);
-    return SCTP_SENT;
-}
-
-static void adapter_channel_close(void *peer, nanotime now, unsigned channel)
-{
-    (void)now;
-    json_t *close = command("close");
-    json_object_set_new(close, "channel", json_integer(channel));
-    tell(peer, close);
-}
-
-static size_t adapter_channel_buffered(const void *peer, unsigned channel)
-{
-    (void)channel;
-    const struct adapter *a = peer;
-    return a->outgoing.len;
-}
-
-static struct bytes adapter_channel_label(const void *peer, unsigned channel)
-{
-    const struct adapter *a = peer;
-    return channel < a->channels_max ? bytes_text(a->channels[channel].label) : bytes_of(NULL, 0);
-}
-
-static void adapter_set_buffered_low(void *peer, unsigned channel, size_t threshold)
-{
-    (void)peer, (void)channel, (void)threshold; // the pipe's room is what counts
-}
-
-static void adapter_key_log(const void *peer, struct text *to)
-{
-    const struct adapter *a = peer;
-    if (a->keys.len)
-        text_add(to, text_bytes(&a->keys));
-}
-
-static void adapter_close(void *peer, nanotime now)
-{
-    (void)now;
-    struct adapter *a = peer;
-    tell(a, command("close"));
-    a->closing = true;
-    a->stats.state = PEER_CLOSED;
-    a->stats.signaling = PEER_SIGNALING_CLOSED;
-    a->stats.ice_state = ICE_CLOSED;
-    changed(a);
-}
-
-static void adapter_stats(const void *peer, struct peer_stats *out)
-{
-    const struct adapter *a = peer;
-    *out = a->stats;
-    out->error = a->error;
-}
-
-const struct peer_ops peer_adapter = {
-    .name = "adapter",
-    .create = adapter_create,
-    .destroy = adapter_destroy,
-    .input = adapter_input,
-    .poll = adapter_poll,
-    .deadline = adapter_deadline,
-    .describe = adapter_describe,
-    .accept = adapter_accept,
-    .add_candidate = adapter_add_candidate,
-    .channel_open = adapter_channel_open,
-    .send = adapter_send,
-    .channel_close = adapter_channel_close,
-    .channel_buffered = adapter_channel_buffered,
-    .channel_label = adapter_channel_label,
-    .set_buffered_low = adapter_set_buffered_low,
-    .key_log = adapter_key_log,
-    .close = adapter_close,
-    .stats = adapter_stats,
-};

@@ -57,6 +57,14 @@ static json_t *own_json(const struct peer_config *c)
         {"gather-timeout", c->gather_timeout},
         {"turn-lifetime", c->turn_lifetime_s},
         {"turn-channels", c->turn_channels},
+        {"take-media", c->take_media},
+        {"srtp-profiles", c->srtp_profiles},
+        {"media-control", c->media_control},
+        {"media-start", c->media_start_bps},
+        {"media-min", c->media_min_bps},
+        {"media-max", c->media_max_bps},
+        {"media-fast", c->media_clock_ppb > 0 ? (json_int_t)c->media_clock_ppb : 0},
+        {"media-slow", c->media_clock_ppb < 0 ? (json_int_t)-c->media_clock_ppb : 0},
     };
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++)
         json_object_set_new(own, numbers[i].name, json_integer(numbers[i].value));
@@ -128,6 +136,14 @@ static bool read_own(struct peer_config *c, const json_t *own)
     c->gather_timeout = (nanotime)own_number(own, "gather-timeout");
     c->turn_lifetime_s = (uint32_t)own_number(own, "turn-lifetime");
     c->turn_channels = own_number(own, "turn-channels") != 0;
+    c->take_media = own_number(own, "take-media") != 0;
+    c->srtp_profiles = (unsigned)own_number(own, "srtp-profiles");
+    c->media_control = (enum media_control)(own_number(own, "media-control") % 3);
+    c->media_start_bps = (uint32_t)own_number(own, "media-start");
+    c->media_min_bps = (uint32_t)own_number(own, "media-min");
+    c->media_max_bps = (uint32_t)own_number(own, "media-max");
+    c->media_clock_ppb = (int64_t)own_number(own, "media-fast");
+    c->media_clock_ppb -= (int64_t)own_number(own, "media-slow");
     return true;
 }
 
@@ -161,4 +177,25 @@ bool live_config_decode(const json_t *init, struct peer_config *config)
             config->servers_count++;
     }
     return read_own(config, json_object_get(init, "simrtc"));
+}
+
+static json_t *text_json(struct bytes bytes)
+{
+    return json_stringn(bytes.len ? (const char *)bytes.at : "", bytes.len);
+}
+
+void live_channel_encode(json_t *open, unsigned number, const struct channel_config *config)
+{
+    json_object_set_new(open, "channel", json_integer(number));
+    json_object_set_new(open, "label", text_json(config->label));
+    json_object_set_new(open, "protocol", text_json(config->protocol));
+    json_object_set_new(open, "ordered", json_boolean(!config->delivery.unordered));
+    if (config->delivery.reliability == SCTP_MAX_RETRANSMITS)
+        json_object_set_new(open, "maxRetransmits", json_integer(config->delivery.limit));
+    if (config->delivery.reliability == SCTP_MAX_LIFETIME)
+        json_object_set_new(open, "maxPacketLifeTime", json_integer(config->delivery.limit));
+    json_object_set_new(open, "priority", json_integer(config->priority));
+    json_object_set_new(open, "negotiated", json_boolean(config->negotiated));
+    if (config->negotiated)
+        json_object_set_new(open, "id", json_integer(config->id));
 }

@@ -13,4 +13,7 @@ void live_config_encode(json_t *init, const struct peer_config *config, bool own
 // false, it has none.
 bool live_config_decode(const json_t *init, struct peer_config *config);
 
+// Of the `open` command.
+void live_channel_encode(json_t *open, unsigned number, const struct channel_config *config);
+
 #endif

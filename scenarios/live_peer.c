@@ -6,6 +6,7 @@
 #include "base/version.h"
 #include "scenarios/live_config.h"
 #include "scenarios/live_json.h"
+#include "scenarios/live_media.h"
 #include "scenarios/live_stats.h"
 #include "scenarios/socket_stream.h"
 
@@ -52,6 +53,9 @@ struct peer_process {
     size_t queued_len;
     bool changed;
     struct peer_stats told; // the states that were told last
+    struct arena arena;
+    struct clip *clips[MEDIA_TRACKS_MAX]; // of the tracks
+    unsigned tracks_count;
     struct trace_log log;
 };
 
@@ -293,6 +297,22 @@ static void on_output(struct peer_process *p, const struct peer_output *out)
     p->changed = true;
 }
 
+static void add_media(struct peer_process *p, json_t *event)
+{
+    json_t *tracks = json_array();
+    for (unsigned i = 0; i < p->tracks_count; i++) {
+        struct media_track_stats stats = {0};
+        ops->track_stats(p->peer, now_of(p), i, &stats);
+        json_array_append_new(tracks, live_track_stats_encode(&stats));
+    }
+    json_object_set_new(event, "tracks", tracks);
+    if (!p->tracks_count)
+        return;
+    struct media_transport_stats transport = {0};
+    ops->transport_stats(p->peer, &transport);
+    json_object_set_new(event, "transport", live_transport_stats_encode(&transport));
+}
+
 static void tell_stats(struct peer_process *p)
 {
     struct peer_stats stats;
@@ -305,6 +325,7 @@ static void tell_stats(struct peer_process *p)
         json_object_set_new(json_object_get(event, "simrtc"), "keys",
                             json_stringn(keys.len ? keys.at : "", keys.len));
         text_free(&keys);
+        add_media(p, event);
     }
     json_object_set_new(event, "stack", json_string("simrtc"));
     json_object_set_new(event, "version", json_string(SIMRTC_VERSION));
@@ -414,6 +435,28 @@ static void do_open(struct peer_process *p, const json_t *command)
     p->handle_of[number] = (unsigned)handle + 1;
 }
 
+static void do_track(struct peer_process *p, const json_t *command)
+{
+    struct media_track_config config = {0};
+    bool good =
+        p->tracks_count < MEDIA_TRACKS_MAX && live_track_decode(command, &p->arena, &config);
+    if (good && ops->track_add(p->peer, &config) == (int)p->tracks_count) {
+        p->clips[p->tracks_count++] = (struct clip *)config.clip;
+        return;
+    }
+    clip_free((struct clip *)config.clip);
+    tell_error(p, false, "the track was refused");
+}
+
+static void do_media(struct peer_process *p, const json_t *command)
+{
+    struct media_command told;
+    if (live_media_command_decode(command, &told) && told.track < p->tracks_count)
+        ops->media_command(p->peer, now_of(p), &told);
+    else
+        tell_error(p, false, "no command to a track");
+}
+
 static void do_offer(struct peer_process *p, const json_t *command)
 {
     do_start(p, command);
@@ -487,6 +530,7 @@ static const struct {
     {"init", true, do_init},    {"start", false, do_start},   {"open", false, do_open},
     {"offer", false, do_offer}, {"answer", false, do_answer}, {"candidate", false, do_candidate},
     {"send", false, do_send},   {"stats", true, do_stats},    {"close", false, do_close},
+    {"track", false, do_track}, {"media", false, do_media},
 };
 
 static void run_line(struct peer_process *p, struct bytes line)
@@ -603,6 +647,9 @@ int live_peer_main(void)
         continue;
     if (p.peer)
         ops->destroy(p.peer);
+    for (unsigned i = 0; i < p.tracks_count; i++)
+        clip_free(p.clips[i]);
+    arena_free(&p.arena);
     socket_streams_free(p.streams);
     while (p.first) {
         struct queued *next = p.first->next;

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { fatal, serve, unsupported } from './lines.mjs';
 import { w3c_commands } from './w3c.mjs';
 
-const COMMANDS = ['init', 'start', 'open', 'offer', 'answer', 'candidate', 'send', 'stats', 'close'];
+const COMMANDS = ['init', 'start', 'open', 'offer', 'answer', 'candidate', 'send', 'stats', 'close', 'track', 'media'];
 const folder = mkdtempSync(`${tmpdir()}/simrtc-chromium-`);
 writeFileSync(`${folder}/page.html`, '<!doctype html><title>peer</title>');
 
@@ -20,7 +20,7 @@ cleaner.unref();
 const browser = spawn('chromium', [
     '--headless', '--remote-debugging-pipe', `--user-data-dir=${folder}`, '--no-first-run', '--disable-gpu', '--disable-background-networking',
     '--disable-component-update', '--disable-sync', '--disable-extensions', '--disable-dev-shm-usage', '--use-fake-ui-for-media-stream',
-    '--use-fake-device-for-media-stream', ...process.getuid() === 0 ? ['--no-sandbox'] : [], 'about:blank',
+    '--use-fake-device-for-media-stream', '--autoplay-policy=no-user-gesture-required', ...process.getuid() === 0 ? ['--no-sandbox'] : [], 'about:blank',
 ], { stdio: ['ignore', 2, 2, 'pipe', 'pipe'], env: { ...process.env, HOME: folder }, detached: true });
 
 process.on('exit', () => {
@@ -74,7 +74,18 @@ function page(w3c_commands, about) {
             bytes += String.fromCharCode(byte);
         say('message', { channel, data: btoa(bytes) });
     };
-    return w3c_commands(RTCPeerConnection, about, say, heard);
+    const played = [];
+    const source = async ({ kind, width, height, fps }) => {
+        const wanted = kind === 'audio' ? { audio: true } : { video: { width, height, frameRate: fps } };
+        return (await navigator.mediaDevices.getUserMedia(wanted)).getTracks()[0];
+    };
+    const sink = (track) => { // sound is taken from its buffer only where it is played
+        const element = document.createElement(track.kind);
+        element.srcObject = new MediaStream([track]);
+        element.autoplay = true;
+        played.push(element);
+    };
+    return w3c_commands(RTCPeerConnection, { ...about, source, sink }, say, heard);
 }
 
 async function ready() {

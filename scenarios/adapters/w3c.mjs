@@ -7,12 +7,14 @@
 //     waits            setLocalDescription returns only when gathering is complete
 //     before           is given the connection before that
 //     bytes            makes of an Uint8Array what the stack sends
+//     source           promises a MediaStreamTrack for a track to send; without it, there is no audio and video
+//     sink             plays a track that came
 //   say, heard         as in lines.mjs
 
 export function w3c_commands(RTCPeerConnection, about, say, heard) {
     const BUFFER_MAX = 1 << 20, GATHER_MS = 5000, BUFFER_LOOK_MS = 5;
     const channels = new Map(); // number to {dc, before: the sends under way}
-    const told = {};
+    const told = {}, tracks = []; // of tracks: what `track` said, and {transceiver, source}
     let pc, trickle, media = false, incoming = 0, gathering = false, held = null; // held: candidates of a description that was not told yet
 
     const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -90,6 +92,39 @@ export function w3c_commands(RTCPeerConnection, about, say, heard) {
         held = null;
     }
 
+    // Tracks take part by addTrack, so that those of one who answers go into the sections that were offered.
+    async function tracks_begin(offering) {
+        for (const track of tracks.filter(({ begun }) => !begun)) {
+            track.begun = true;
+            if (track.send) {
+                track.source = await about.source(track);
+                const sender = pc.addTrack(track.source);
+                track.transceiver = pc.getTransceivers().find((transceiver) => transceiver.sender === sender);
+                if (!track.receive)
+                    track.transceiver.direction = 'sendonly';
+            } else if (offering) {
+                track.transceiver = pc.addTransceiver(track.kind, { direction: 'recvonly' });
+            }
+        }
+    }
+
+    // The statistics of each track, by mid where the stack tells it, else the first of their kind go to the first track.
+    function track_stats(report, all) {
+        const before = { audio: 0, video: 0 };
+        return tracks.map(({ kind, transceiver }) => {
+            const nth = before[kind]++, mid = transceiver?.mid;
+            const of = (type) => {
+                const same = all.filter((s) => s.type === type && (s.kind ?? s.mediaType) === kind && !(type === 'track' && !s.remoteSource));
+                return same.find((s) => s.mid !== undefined && s.mid === mid) ?? same[nth] ?? {};
+            };
+            const came = { ...of('track'), ...of('inbound-rtp') }; // older stacks tell some of it of the track
+            return {
+                in: came, out: of('outbound-rtp'), 'remote-in': of('remote-inbound-rtp'), 'remote-out': of('remote-outbound-rtp'),
+                codec: report.get(came.codecId ?? of('outbound-rtp').codecId)?.mimeType?.split('/')[1],
+            };
+        });
+    }
+
     function find(channel) {
         if (!channels.has(channel))
             throw Error(`no channel ${channel}`);
@@ -111,6 +146,7 @@ export function w3c_commands(RTCPeerConnection, about, say, heard) {
             pc = new RTCPeerConnection({ iceServers, iceTransportPolicy, ...about.config });
             pc.oniceconnectionstatechange = pc.onconnectionstatechange = pc.onicegatheringstatechange = pc.onsignalingstatechange = state;
             pc.onicecandidate = candidate;
+            pc.ontrack = ({ track }) => about.sink?.(track);
             pc.ondatachannel = ({ channel }) => watch(channel, 2 * incoming++ + 1, channel.label);
         },
         start() {},
@@ -123,9 +159,12 @@ export function w3c_commands(RTCPeerConnection, about, say, heard) {
             if (media)
                 ['audio', 'video'].forEach((kind) => pc.addTransceiver(kind));
             media = false;
+            await tracks_begin(true);
             await describe(await pc.createOffer({ iceRestart: restart }));
         },
         async answer({ type, sdp }) {
+            if (type === 'offer')
+                await tracks_begin(false);
             await pc.setRemoteDescription({ type, sdp });
             if (type === 'offer')
                 await describe(await pc.createAnswer());
@@ -136,8 +175,15 @@ export function w3c_commands(RTCPeerConnection, about, say, heard) {
             channel.before = channel.before.then(() => put(channel.dc, command))
                 .catch((error) => say('error', { text: `send: ${error}`, fatal: false }));
         },
+        track: (command) => { tracks.push({ ...command }); },
+        media({ track, what }) {
+            if (what !== 'mute' && what !== 'unmute')
+                throw Error(`no ${what}`);
+            tracks[track].source.enabled = what === 'unmute';
+        },
         async stats() {
-            const { stack, version, cannot } = about, keys = { stack, version, cannot, candidates: {} };
+            const { stack, version } = about, cannot = [...about.cannot ?? [], ...about.source ? ['keyframe', 'dial', 'bitrate', 'receive-max'] : ['media']];
+            const keys = { stack, version, cannot, candidates: {} };
             for (const [, type] of (pc.localDescription?.sdp ?? '').matchAll(/^a=candidate:.* typ (\w+)/gm))
                 keys.candidates[type] = (keys.candidates[type] ?? 0) + 1;
             const report = await pc.getStats().catch(() => new Map());
@@ -150,6 +196,8 @@ export function w3c_commands(RTCPeerConnection, about, say, heard) {
             const pair = report.get(chosen) ?? all.find((s) => s.type === 'candidate-pair' && s.nominated && s.state === 'succeeded');
             if (pair)
                 Object.assign(keys, { local: side(pair.localCandidateId), remote: side(pair.remoteCandidateId) });
+            if (tracks.length)
+                keys.tracks = track_stats(report, all);
             say('stats', keys);
         },
         close({ channel }) {
