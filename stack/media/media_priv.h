@@ -23,6 +23,7 @@
 #include "stack/media/payload.h"
 #include "stack/media/source.h"
 #include "stack/rtp/nack.h"
+#include "stack/rtp/red.h"
 #include "stack/rtp/rtcp.h"
 #include "stack/rtp/rtcp_schedule.h"
 #include "stack/rtp/rtp_demux.h"
@@ -58,6 +59,9 @@ struct media_stream_out {
     bool acknowledged; // a report of it came: the mid need not be told any more
     uint32_t target_bps;
     struct rtp_history *history;
+    uint8_t *red; // the frame before, for RED: RED_LENGTH_MAX bytes; NULL: not agreed on
+    uint16_t red_len;
+    uint32_t red_timestamp;
     // Counters, by W3C names (struct media_outbound).
     uint64_t packets, payload_bytes, header_bytes;
     uint64_t rtx_packets, rtx_bytes;
@@ -225,6 +229,10 @@ void media_repair_nack(struct media *m, nanotime now, struct media_track *t, uns
                        uint16_t sequence);
 // The index of a packet of padding of at most `bytes`; UINT32_MAX: none can be made.
 uint32_t media_repair_pad(struct media *m, nanotime now, uint32_t bytes);
+
+// An audio frame as payload: itself, or RED with the frame before. Its length; 0: no room.
+size_t media_repair_red(struct media_track *t, uint32_t timestamp, struct bytes frame, uint8_t *to,
+                        size_t max);
 
 // media_receive.c
 bool media_playout_poll(struct media *m, nanotime now, struct media_output *out);

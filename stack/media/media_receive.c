@@ -53,13 +53,11 @@ static void stream_begin(struct media *m, struct media_stream_in *s, uint32_t ss
                          const struct media_format *format)
 {
     const struct media_track *t = &m->tracks[track];
-    const struct codec *codec = codec_of(format->kind);
     media_stream_free(s);
     *s = (struct media_stream_in){.used = true,
                                   .ssrc = ssrc,
                                   .track = track,
-                                  .role =
-                                      codec->role == CODEC_REPAIR ? MEDIA_IN_RTX : MEDIA_IN_MEDIA,
+                                  .role = format->kind == CODEC_RTX ? MEDIA_IN_RTX : MEDIA_IN_MEDIA,
                                   .repairs = -1,
                                   .last_sequence = -1,
                                   .last_counter = -1,
@@ -158,8 +156,11 @@ static void take_audio(struct media *m, nanotime now, struct media_stream_in *s,
                               .recovered = recovered,
                               .payload = packet->payload};
     s->frame_time = (nanotime)info->samples * TIME_S / s->receiver.config.clock_rate;
-    if (audio_buffer_packet(s->audio, now, &in) == AUDIO_KEPT)
-        s->recovered += recovered;
+    bool kept = audio_buffer_packet(s->audio, now, &in) == AUDIO_KEPT;
+    s->recovered += recovered && kept;
+    s->fec_packets += recovered; // W3C fecPacketsReceived: in-band, too
+    s->fec_bytes += recovered ? packet->payload.len : 0;
+    s->fec_discarded += recovered && !kept;
 }
 
 static void take_event(struct media *m, struct media_stream_in *s, const struct rtp_packet *packet)
@@ -202,6 +203,27 @@ static enum media_drop take(struct media *m, nanotime now, struct media_stream_i
     if (s->audio && packet->payload.len > 0)
         take_audio(m, now, s, packet, &info, recovered);
     return MEDIA_KEPT;
+}
+
+// RFC 2198: earlier frames first, the packet's own last.
+static enum media_drop take_red(struct media *m, nanotime now, struct media_stream_in *s,
+                                const struct rtp_packet *packet)
+{
+    struct red_block blocks[RED_BLOCKS_MAX];
+    size_t count;
+    enum media_drop drop = MEDIA_BAD_PAYLOAD;
+    if (red_split(packet->payload, packet->timestamp, blocks, &count) != RED_OK) {
+        s->bad_payload++;
+        return drop;
+    }
+    for (size_t i = 0; i < count; i++) {
+        struct rtp_packet block = *packet;
+        block.payload_type = blocks[i].payload_type;
+        block.timestamp = blocks[i].timestamp;
+        block.payload = blocks[i].data;
+        drop = take(m, now, s, &block, i + 1 < count);
+    }
+    return drop;
 }
 
 static enum media_drop take_rtx(struct media *m, nanotime now, struct media_stream_in *s,
@@ -285,6 +307,8 @@ static enum media_drop input(struct media *m, nanotime now, struct bytes datagra
     if (s->role == MEDIA_IN_RTX)
         return take_rtx(m, now, s, format, &packet, &values);
     choose_current(m, t, where.stream);
+    if (format->kind == CODEC_RED_AUDIO && s->audio)
+        return take_red(m, now, s, &packet);
     return take(m, now, s, &packet, false);
 }
 

@@ -73,3 +73,25 @@ uint32_t media_repair_pad(struct media *m, nanotime now, uint32_t bytes)
     }
     return UINT32_MAX;
 }
+
+// RFC 2198: the frame before goes along with each, so that one lost packet loses nothing.
+size_t media_repair_red(struct media_track *t, uint32_t timestamp, struct bytes frame, uint8_t *to,
+                        size_t max)
+{
+    struct media_stream_out *out = &t->out[0];
+    struct red_block blocks[] = {
+        {t->format->send_type, out->red_timestamp, bytes_of(out->red, out->red_len)},
+        {t->format->send_type, timestamp, frame}};
+    size_t len = 0;
+    if (out->red_len)
+        len = red_write(to, max, blocks, 2);
+    if (!len)
+        len = red_write(to, max, blocks + 1, 1);
+    out->red_len = 0;
+    if (frame.len <= RED_LENGTH_MAX) {
+        memcpy(out->red, frame.at, frame.len);
+        out->red_len = (uint16_t)frame.len;
+        out->red_timestamp = timestamp;
+    }
+    return len;
+}

@@ -47,6 +47,9 @@ static void repair_begin(struct media_track *t)
         struct media_stream_out *out = &t->out[i];
         if (t->config.nack && t->format->nack && !out->history)
             out->history = rtp_history_new();
+        if (t->config.red && t->codec->kind == CODEC_OPUS && !out->red &&
+            media_format_kind(t, CODEC_RED_AUDIO))
+            out->red = mem_alloc(RED_LENGTH_MAX);
     }
 }
 
@@ -85,6 +88,9 @@ void media_send_stop(struct media_track *t)
         struct media_stream_out *out = &t->out[i];
         rtp_history_free(out->history);
         out->history = NULL;
+        free(out->red);
+        out->red = NULL;
+        out->red_len = 0;
     }
 }
 
@@ -93,7 +99,8 @@ void media_send_stop(struct media_track *t)
 static uint32_t audio_rate(const struct media_track *t)
 {
     nanotime frame = t->config.frame_time ? t->config.frame_time : 20 * TIME_MS;
-    return t->bitrate + (uint32_t)(AUDIO_PACKET_OVERHEAD * 8 * TIME_S / frame);
+    uint32_t bitrate = t->out[0].red ? t->bitrate * 2 : t->bitrate;
+    return bitrate + (uint32_t)(AUDIO_PACKET_OVERHEAD * 8 * TIME_S / frame);
 }
 
 // Of what a video track may use, the part that is frames, not headers.
@@ -277,8 +284,9 @@ static void send_audio(struct media *m, nanotime now, struct media_track *t,
                        const struct source_frame *frame)
 {
     uint32_t timestamp = t->out[0].first_timestamp + frame->timestamp, index;
-    struct media_packet *packet =
-        packet_begin(m, t, 0, t->format->send_type, timestamp, frame, &index);
+    const struct media_format *red = t->out[0].red ? media_format_kind(t, CODEC_RED_AUDIO) : NULL;
+    unsigned type = red ? red->send_type : t->format->send_type;
+    struct media_packet *packet = packet_begin(m, t, 0, type, timestamp, frame, &index);
     if (!packet) {
         m->stats.pacer_drops++;
         return;
@@ -291,7 +299,14 @@ static void send_audio(struct media *m, nanotime now, struct media_track *t,
         media_packet_free(m, index);
         return;
     }
-    memcpy(to, frame->bytes.at, len);
+    if (red)
+        len = media_repair_red(t, timestamp, frame->bytes, to, m->config.mtu - packet->len);
+    else
+        memcpy(to, frame->bytes.at, len);
+    if (!len) {
+        media_packet_free(m, index);
+        return;
+    }
     packet->len = (uint16_t)(packet->len + len);
     packet->last_of_frame = true;
     (void)media_packet_send(m, now, index, PACER_AUDIO);

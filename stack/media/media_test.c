@@ -104,11 +104,37 @@ static void test_media_lost_video_comes_back_by_rtx(void **state)
     media_world_free(world);
 }
 
+// 5 % loss with RED: one packet lost in a row loses nothing.
+static void test_media_red_brings_lost_audio_back(void **state)
+{
+    (void)state;
+    uint64_t concealed[2];
+    for (int red = 0; red < 2; red++) {
+        struct media_world *world = media_world_new(NULL);
+        struct media_track_config config = opus;
+        config.red = red;
+        unsigned audio = media_world_track(world, &config, true, false);
+        world->paths[0].loss = RNG_BILLION / 20;
+        media_world_start(world);
+        media_world_run(world, 20 * TIME_S);
+        struct media_track_stats got = media_world_stats(world, 1, audio);
+        assert_true(world->paths[0].lost > 20);
+        assert_int_equal(got.quality.recovered > 20, red);
+        assert_int_equal(got.in.fecPacketsReceived > 800, red);
+        assert_int_equal(got.quality.damaged, 0);
+        assert_true(got.quality.mos > 1000);
+        concealed[red] = got.in.concealedSamples;
+        media_world_free(world);
+    }
+    assert_true(concealed[1] * 3 < concealed[0]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_media_audio_and_video_without_loss_arrive_whole),
         cmocka_unit_test(test_media_lost_video_comes_back_by_rtx),
+        cmocka_unit_test(test_media_red_brings_lost_audio_back),
         cmocka_unit_test(test_media_on_a_long_path_rtx_is_waited_for),
         cmocka_unit_test(test_media_nacks_do_not_wait_for_reports),
     };
