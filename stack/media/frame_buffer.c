@@ -8,13 +8,14 @@
 #define MEAN_FRAMES 30 // of the W3C's freeze
 #define FREEZE_MORE (150 * TIME_MS)
 #define PAUSE (5 * TIME_S)
-#define DECAY_SHIFT 6   // of the jitter: 1/64 a frame
+#define DECAY_SHIFT 6 // of the jitter: 1/64 a frame
+#define FRAME_BUFFER_REPAIR (100 * TIME_MS)
 #define BASE_WINDOW 250 // frames over which the least delay is looked for
 
 struct slot {
     int64_t sequence; // -1: empty
     uint32_t timestamp;
-    bool marker, empty, start, keyframe;
+    bool marker, empty, start, keyframe, recovered;
     uint16_t width, height;
     uint16_t len;
     nanotime at;
@@ -29,12 +30,14 @@ struct frame_buffer {
     bool broken;         // waits for a key frame
     nanotime hole_since; // TIME_NEVER: no hole is being waited for
     nanotime wait;       // for a hole
+    nanotime repair;     // the most that a repair makes frames wait
     bool has_dropped;
     uint32_t dropped_timestamp; // of the frame that was dropped last
 
     // The frame at `next`, once it is whole.
     bool has_ready;
     struct frame ready;
+    bool ready_repaired; // a packet of it came back
     nanotime due;
 
     bool has_timestamp;
@@ -60,6 +63,7 @@ struct frame_buffer *frame_buffer_new(uint32_t clock_rate)
     b->clock_rate = clock_rate;
     b->next = b->newest = -1;
     b->wait = FRAME_BUFFER_WAIT;
+    b->repair = FRAME_BUFFER_REPAIR;
     b->broken = true; // RFC 7741 4.3, 6184 8: decoding begins with a key frame
     b->hole_since = b->shown_at = b->due = TIME_NEVER;
     for (unsigned i = 0; i < FRAME_BUFFER_PACKETS; i++)
@@ -161,7 +165,9 @@ static void schedule(struct frame_buffer *b)
         b->base_before = delay;
     b->has_base = true;
     nanotime least = time_min(b->base, b->base_before);
-    nanotime late = time_min(delay - least, FRAME_BUFFER_DELAY_MAX);
+    // What was lost for long, as at a hand-over, is shown late without delay for all that follow.
+    nanotime late_max = b->ready_repaired ? b->repair : FRAME_BUFFER_DELAY_MAX;
+    nanotime late = time_min(delay - least, late_max);
     b->jitter = time_max(late, b->jitter - (b->jitter >> DECAY_SHIFT));
     // Two windows, so that a path that became longer is learnt, and skew followed.
     if (++b->base_frames == BASE_WINDOW) {
@@ -180,6 +186,7 @@ static void schedule(struct frame_buffer *b)
 // The frame that begins at `next`, if all of it is there.
 static bool assemble(struct frame_buffer *b)
 {
+    bool repaired = false;
     const struct slot *first = slot_of(b, b->next);
     if (!first)
         return false;
@@ -196,9 +203,11 @@ static bool assemble(struct frame_buffer *b)
             return false;
         frame.first_at = time_min(frame.first_at, slot->at);
         frame.whole_at = time_max(frame.whole_at, slot->at);
+        repaired |= slot->recovered;
         if (slot->marker) {
             frame.last = i;
             b->ready = frame;
+            b->ready_repaired = repaired;
             return true;
         }
     }
@@ -278,6 +287,7 @@ enum frame_outcome frame_buffer_packet(struct frame_buffer *b, nanotime now,
     slot->empty = packet->empty;
     slot->start = packet->info.frame_start;
     slot->keyframe = packet->info.keyframe;
+    slot->recovered = packet->recovered;
     slot->width = packet->info.width;
     slot->height = packet->info.height;
     slot->len = (uint16_t)packet->payload.len;
@@ -365,6 +375,7 @@ int64_t frame_buffer_done(const struct frame_buffer *b)
 
 void frame_buffer_set_rtt(struct frame_buffer *b, nanotime rtt)
 {
+    b->repair = time_max(rtt / 2 * 5, FRAME_BUFFER_REPAIR);
     b->wait = time_min(time_max(rtt / 2 * 5, FRAME_BUFFER_WAIT), FRAME_BUFFER_WAIT_MAX);
 }
 

@@ -123,7 +123,7 @@ static void extended_report(struct media *m, nanotime now, const struct rtcp_pac
 static void keyframe(struct media *m, nanotime now, struct media_track *track, unsigned layer)
 {
     if (track->source && track->config.kind == MEDIA_VIDEO) {
-        source_request_keyframe(track->source, layer);
+        track->out[layer].keyframe_asked = true;
         trace(&m->trace, now, "a key frame of '%s' is asked for", track->label);
     }
 }

@@ -40,6 +40,7 @@
 // A packet on its way to the wire. Slots live in chunks, and are used again.
 struct media_packet {
     uint16_t len;
+    uint16_t original; // of RTX: the sequence number that it repairs
     uint8_t track, layer;
     bool rtx, fec, padding, audio;
     bool last_of_frame;
@@ -66,6 +67,8 @@ struct media_stream_out {
     uint64_t packets, payload_bytes, header_bytes;
     uint64_t rtx_packets, rtx_bytes;
     uint64_t nacks, plis, firs;
+    nanotime keyframe_at; // when the last was made
+    bool keyframe_asked;  // one is to come as soon as it may
     uint64_t frames, keyframes, huge_frames, frame_bytes;
     uint64_t target_bytes;
     nanotime send_delay;
@@ -195,6 +198,8 @@ struct media {
     uint8_t scratch[RTP_PACKET_MAX]; // a packet that FEC or RTX brought back
     uint8_t *frame;                  // of playout: MEDIA_FREEZE_FRAME_MAX, once needed
     nanotime rtt;                    // the latest; 0: not known
+    uint32_t pace_bps;               // what may be sent
+    nanotime repair_busy;            // until then retransmissions use all of it
     uint32_t most_bps;               // that congestion control may look for
     bool changed;
     nanotime now; // of the last poll

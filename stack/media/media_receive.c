@@ -163,10 +163,26 @@ static void take_audio(struct media *m, nanotime now, struct media_stream_in *s,
     s->fec_discarded += recovered && !kept;
 }
 
-static void take_event(struct media *m, struct media_stream_in *s, const struct rtp_packet *packet)
+// An event stands in the place of the audio of its time, which nothing has to make up for.
+static void event_fill(nanotime now, struct media_stream_in *s, const struct rtp_packet *packet)
+{
+    uint32_t frame = s->receiver.config.clock_rate / 50; // no longer than an event's step
+    uint32_t part = s->dtmf.duration - s->dtmf.before;
+    struct audio_packet in = {.timestamp = packet->timestamp + (part > frame ? part - frame : 0),
+                              .duration = frame,
+                              .dtx = true,
+                              .recovered = true}; // it comes again, and tells nothing of jitter
+    (void)audio_buffer_packet(s->audio, now, &in);
+}
+
+static void take_event(struct media *m, nanotime now, struct media_stream_in *s,
+                       const struct rtp_packet *packet)
 {
     struct media_track *t = &m->tracks[s->track];
-    if (dtmf_receiver_input(&s->dtmf, packet->timestamp, packet->payload) != DTMF_BEGAN)
+    enum dtmf_news news = dtmf_receiver_input(&s->dtmf, packet->timestamp, packet->payload);
+    if (s->audio && s->dtmf.any)
+        event_fill(now, s, packet);
+    if (news != DTMF_BEGAN)
         return;
     t->digits++;
     if (m->digits_count < sizeof m->digits_out / sizeof m->digits_out[0])
@@ -184,7 +200,7 @@ static enum media_drop take(struct media *m, nanotime now, struct media_stream_i
     if (!format)
         return MEDIA_UNKNOWN_PAYLOAD;
     if (format->kind == CODEC_EVENT) {
-        take_event(m, s, packet);
+        take_event(m, now, s, packet);
         return MEDIA_KEPT;
     }
     if (codec_of(format->kind)->role != CODEC_MEDIA)
@@ -398,7 +414,7 @@ static bool play_audio(struct media *m, nanotime now, struct media_stream_in *s,
         s->played_rtp = play.timestamp;
         s->played_at = now;
         check_frame(s, t->codec->kind, play.payload);
-        if (!t->play_out)
+        if (!t->play_out || !play.payload.len)
             continue;
         *out = (struct media_output){.kind = MEDIA_FRAME,
                                      .track = s->track,

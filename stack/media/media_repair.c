@@ -1,6 +1,8 @@
 // What is sent against loss: packets once more, and padding for probes.
 #include "stack/media/media_priv.h"
 
+#define REPAIR_AHEAD (500 * TIME_MS)
+
 static const struct media_format *rtx_of(const struct media_track *t)
 {
     if (!t->config.rtx || !t->format)
@@ -41,6 +43,18 @@ static struct media_packet *again(struct media *m, struct media_track *t, unsign
     return NULL;
 }
 
+// After an outage more is asked for than the path could take beside what is new: no more than the
+// half of a second is sent of it at a time, and the rest when it is asked for again.
+static bool repair_may(struct media *m, nanotime now, size_t len)
+{
+    if (m->repair_busy > now + REPAIR_AHEAD || !m->pace_bps)
+        return false;
+    m->repair_busy =
+        time_max(m->repair_busy, now) +
+        (nanotime)(((uint64_t)len + MEDIA_PACKET_OVERHEAD) * 8 * (uint64_t)TIME_S / m->pace_bps);
+    return true;
+}
+
 void media_repair_nack(struct media *m, nanotime now, struct media_track *t, unsigned layer,
                        uint16_t sequence)
 {
@@ -50,8 +64,12 @@ void media_repair_nack(struct media *m, nanotime now, struct media_track *t, uns
     if (!out->history ||
         rtp_history_get(out->history, now, sequence, &original) != RTP_HISTORY_FOUND)
         return;
-    if (again(m, t, layer, original, &index))
-        (void)media_packet_send(m, now, index, PACER_RETRANSMISSION);
+    struct media_packet *packet =
+        repair_may(m, now, original.len) ? again(m, t, layer, original, &index) : NULL;
+    if (packet)
+        packet->original = sequence;
+    if (!packet || !media_packet_send(m, now, index, PACER_RETRANSMISSION))
+        rtp_history_resent(out->history, now, sequence);
 }
 
 // RFC 4588 has no padding of its own: what was sent last is sent again, as others do.

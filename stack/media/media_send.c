@@ -4,7 +4,8 @@
 #include <stdlib.h>
 
 #define AUDIO_PACKET_OVERHEAD (MEDIA_PACKET_OVERHEAD + 28) // with RTP's header and extensions
-#define LAYER_LEAST_PERCENT 60 // of its bitrate: below that a layer of a simulcast is off
+#define KEYFRAME_SPACE (300 * TIME_MS) // between key frames of a layer, however many are asked for
+#define LAYER_LEAST_PERCENT 60         // of its bitrate: below that a layer of a simulcast is off
 
 // --------------------------------------------------------------------------------- start and stop
 
@@ -193,7 +194,8 @@ void media_share(struct media *m, nanotime now)
         gcc_set_limits(m->gcc, now, m->config.min_bps, m->most_bps);
     }
     uint64_t pace = m->config.control == MEDIA_FIXED ? total * 2 : gcc_target(m->gcc);
-    pacer_set_rate(m->pacer, now, pace > UINT32_MAX ? UINT32_MAX : (uint32_t)pace);
+    m->pace_bps = pace > UINT32_MAX ? UINT32_MAX : (uint32_t)pace;
+    pacer_set_rate(m->pacer, now, m->pace_bps);
     m->stats.availableOutgoingBitrate = m->config.control == MEDIA_FIXED ? 0 : gcc_target(m->gcc);
 }
 
@@ -367,6 +369,10 @@ static void count_frame(struct media_track *t, nanotime now, const struct source
     media_count_recent(out->recent, out->frames, now);
     out->frames++;
     out->keyframes += frame->keyframe;
+    if (frame->keyframe) {
+        out->keyframe_at = now;
+        out->keyframe_asked = false;
+    }
     out->frame_bytes += frame->bytes.len;
     if (t->config.fps)
         out->target_bytes += out->target_bps / 8 / t->config.fps;
@@ -394,9 +400,23 @@ static void send_events(struct media *m, nanotime now, struct media_track *t)
     }
 }
 
+// RFC 4585 6.3.1, RFC 5104 4.3.1.2: a key frame as soon as possible, by what the path can take. A
+// storm of requests gets no storm of key frames: one that was just sent answers them, too.
+static void keyframes_poll(nanotime now, struct media_track *t)
+{
+    for (unsigned i = 0; i < t->layers; i++) {
+        struct media_stream_out *out = &t->out[i];
+        if (out->keyframe_asked && (out->frames == 0 || now - out->keyframe_at >= KEYFRAME_SPACE)) {
+            out->keyframe_asked = false;
+            source_request_keyframe(t->source, i);
+        }
+    }
+}
+
 static void track_poll(struct media *m, nanotime now, struct media_track *t)
 {
     struct source_frame frame;
+    keyframes_poll(now, t);
     if (t->dtmf_format && dtmf_sender_deadline(&t->dtmf) <= now)
         send_events(m, now, t);
     while (source_poll(t->source, now, &frame)) {
@@ -452,6 +472,8 @@ static void count_packet(struct media *m, nanotime now, const struct media_packe
         out->rtx_packets++;
         out->rtx_bytes += parsed.payload.len;
     }
+    if (packet->rtx && !packet->padding && out->history)
+        rtp_history_resent(out->history, now, packet->original);
     out->packets++;
     out->payload_bytes += parsed.payload.len;
     if (!packet->rtx && !packet->fec && !packet->padding && out->history)

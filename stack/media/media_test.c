@@ -86,6 +86,65 @@ static void test_media_nacks_do_not_wait_for_reports(void **state)
     media_world_free(world);
 }
 
+// RFC 5104 4.3.1.2: as soon as possible, which is not once for each of those who ask.
+static void test_media_a_storm_of_requests_gets_few_key_frames(void **state)
+{
+    (void)state;
+    struct media_world *world = media_world_new(NULL);
+    unsigned video = media_world_track(world, &vp8, true, false);
+    media_world_start(world);
+    for (int i = 0; i < 60; i++) {
+        media_world_run(world, (2000 + i * 50) * TIME_MS);
+        struct media_command command = {.kind = MEDIA_KEYFRAME, .track = video};
+        media_command(world->sides[1], world->now, &command);
+    }
+    media_world_run(world, 6 * TIME_S);
+    struct media_track_stats got = media_world_stats(world, 1, video);
+    assert_in_range(got.in.pliCount, 50, 60);
+    assert_in_range(got.in.keyFramesDecoded, 10, 12); // the first, and one each 300 ms or so
+    media_world_free(world);
+}
+
+// All of two seconds is lost: what is sent again leaves room for what is new, and is sent once.
+static void test_media_goes_on_soon_after_an_outage(void **state)
+{
+    (void)state;
+    struct media_world *world = media_world_new(NULL);
+    unsigned video = media_world_track(world, &vp8, true, false);
+    media_world_start(world);
+    media_world_run(world, 4 * TIME_S);
+    world->paths[0].loss = RNG_BILLION;
+    media_world_run(world, 6 * TIME_S);
+    world->paths[0].loss = 0;
+    media_world_run(world, 7 * TIME_S);
+    struct media_track_stats got = media_world_stats(world, 1, video);
+    assert_true(got.in.lastPacketReceivedTimestamp > 6900 * TIME_MS);
+    assert_true(got.in.framesDecoded > 100);
+    media_world_run(world, 9 * TIME_S);
+    struct media_track_stats then = media_world_stats(world, 1, video);
+    assert_in_range(then.in.framesDecoded - got.in.framesDecoded, 49, 52); // as in time as before
+    struct media_transport_stats sender;
+    media_transport_stats(world->sides[0], &sender);
+    assert_int_equal(sender.pacer_drops, 0);
+    media_world_free(world);
+}
+
+static void test_media_digits_are_no_loss_of_audio(void **state)
+{
+    (void)state;
+    struct media_world *world = media_world_new(NULL);
+    unsigned audio = media_world_track(world, &opus, true, false);
+    media_world_start(world);
+    media_world_run(world, 2 * TIME_S);
+    struct media_command dial = {.kind = MEDIA_DIAL, .track = audio, .digits = "0123456789"};
+    media_command(world->sides[0], world->now, &dial);
+    media_world_run(world, 5 * TIME_S);
+    struct media_track_stats got = media_world_stats(world, 1, audio);
+    assert_int_equal(got.quality.digits, 10);
+    assert_in_range(got.in.concealedSamples, 0, 10 * 480); // a second of tones was sent
+    media_world_free(world);
+}
+
 static void test_media_lost_video_comes_back_by_rtx(void **state)
 {
     (void)state;
@@ -135,6 +194,9 @@ int main(void)
         cmocka_unit_test(test_media_audio_and_video_without_loss_arrive_whole),
         cmocka_unit_test(test_media_lost_video_comes_back_by_rtx),
         cmocka_unit_test(test_media_red_brings_lost_audio_back),
+        cmocka_unit_test(test_media_a_storm_of_requests_gets_few_key_frames),
+        cmocka_unit_test(test_media_goes_on_soon_after_an_outage),
+        cmocka_unit_test(test_media_digits_are_no_loss_of_audio),
         cmocka_unit_test(test_media_on_a_long_path_rtx_is_waited_for),
         cmocka_unit_test(test_media_nacks_do_not_wait_for_reports),
     };

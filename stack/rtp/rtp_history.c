@@ -12,6 +12,7 @@ struct kept {
     size_t len;     // 0: empty
     uint16_t sequence;
     nanotime sent_at, again_at; // again_at: TIME_NEVER before the first time
+    bool waits;                 // to be sent again
 };
 
 struct rtp_history {
@@ -53,6 +54,7 @@ void rtp_history_put(struct rtp_history *history, nanotime now, uint16_t sequenc
     kept->sequence = sequence;
     kept->sent_at = now;
     kept->again_at = TIME_NEVER;
+    kept->waits = false;
     history->newest = kept;
 }
 
@@ -64,11 +66,22 @@ enum rtp_history_outcome rtp_history_get(struct rtp_history *history, nanotime n
     if (kept->len == 0 || kept->sequence != sequence || now - kept->sent_at > RTP_HISTORY_AGE)
         return RTP_HISTORY_GONE;
     // Those who ask again after a round trip have a reason; the clock of asking is a little early.
+    if (kept->waits)
+        return RTP_HISTORY_SOON;
     if (kept->again_at != TIME_NEVER && now - kept->again_at < history->rtt - history->rtt / 8)
         return RTP_HISTORY_SOON;
-    kept->again_at = now;
+    kept->waits = true;
     *packet = bytes_of(kept->bytes, kept->len);
     return RTP_HISTORY_FOUND;
+}
+
+void rtp_history_resent(struct rtp_history *history, nanotime now, uint16_t sequence)
+{
+    struct kept *kept = &history->ring[sequence % RTP_HISTORY_PACKETS];
+    if (kept->len == 0 || kept->sequence != sequence)
+        return;
+    kept->waits = false;
+    kept->again_at = now;
 }
 
 struct bytes rtp_history_newest(const struct rtp_history *history)

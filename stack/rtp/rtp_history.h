@@ -14,7 +14,7 @@
 enum rtp_history_outcome {
     RTP_HISTORY_FOUND,
     RTP_HISTORY_GONE, // never sent, overwritten, or too old
-    RTP_HISTORY_SOON, // sent again less than a round trip ago: that one may still arrive
+    RTP_HISTORY_SOON, // sent again less than a round trip ago, or about to be
 };
 
 struct rtp_history;
@@ -24,9 +24,11 @@ void rtp_history_free(struct rtp_history *history);                  // NULL is 
 void rtp_history_set_rtt(struct rtp_history *history, nanotime rtt); // else 50 ms are taken
 void rtp_history_put(struct rtp_history *history, nanotime now, uint16_t sequence,
                      struct bytes packet); // at most RTP_PACKET_MAX; copied
-// `packet` is borrowed until the next put. FOUND counts as sending it again.
+// `packet` is borrowed until the next put. FOUND: it is SOON for all who ask until
+// rtp_history_resent says that it went out, or never will, and for a round trip after that.
 enum rtp_history_outcome rtp_history_get(struct rtp_history *history, nanotime now,
                                          uint16_t sequence, struct bytes *packet);
+void rtp_history_resent(struct rtp_history *history, nanotime now, uint16_t sequence);
 // The newest packet that was sent, for probes to repeat; empty: none.
 struct bytes rtp_history_newest(const struct rtp_history *history);
 
