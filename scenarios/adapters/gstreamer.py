@@ -40,14 +40,85 @@ except (ImportError, ValueError):
     say("unsupported", install="ci/live-deps all")
     sys.exit(127)
 
-COMMANDS = ("init", "start", "open", "offer", "answer", "candidate", "send", "stats", "close")
+COMMANDS = ("init", "start", "open", "offer", "answer", "candidate", "send", "stats", "close", "track", "media")
 STATES = {"ice": "ice-connection-state", "connection": "connection-state", "gathering": "ice-gathering-state", "signaling": "signaling-state"}
 STATE = GstWebRTC.WebRTCDataChannelState
 TYPES = {"offer": GstWebRTC.WebRTCSDPType.OFFER, "answer": GstWebRTC.WebRTCSDPType.ANSWER}
 
 
+FORMATS = {"audio": ("OPUS", 111, 48000), "video": ("VP8", 96, 90000)}
+SOURCES = {
+    "audio": "audiotestsrc is-live=true freq=440 volume=0.2 ! audio/x-raw,rate=48000 ! queue ! opusenc ! rtpopuspay pt={pt} ! "
+             "application/x-rtp,media=audio,encoding-name=OPUS,payload={pt} ! queue",
+    "video": "videotestsrc is-live=true ! video/x-raw,width={width},height={height},framerate={fps}/1 ! queue ! "
+             "vp8enc deadline=1 target-bitrate={bitrate} keyframe-max-dist=10000 ! rtpvp8pay pt={pt} picture-id-mode=15-bit ! "
+             "application/x-rtp,media=video,encoding-name=VP8,payload={pt} ! queue",
+}
+SINKS = {"audio": "rtpopusdepay name=depay ! opusdec ! audio/x-raw,format=S16LE ! fakesink name=sink sync=false",
+         "video": "rtpvp8depay name=depay ! vp8dec ! fakesink name=sink sync=false"}
+
+
+class Track:
+    """What `track` said, and what its decoder has put out."""
+
+    def __init__(self, kind, send, receive, **keys):
+        self.kind, self.send, self.receive, self.keys = kind, send, receive, keys
+        self.came = Counter()
+        self.began, self.taken, self.depay, self.source = False, False, None, None
+
+    def begin(self, peer, offer):
+        if self.began:
+            return
+        self.began = True
+        name, pt, clock = FORMATS[self.kind]
+        if offer and (match := re.search(rf"^a=rtpmap:(\d+) {name}/", offer, re.MULTILINE | re.IGNORECASE)):
+            pt = int(match[1])
+        direction = GstWebRTC.WebRTCRTPTransceiverDirection
+        if self.send:
+            self.source = Gst.parse_bin_from_description(SOURCES[self.kind].format(pt=pt, **self.keys), True)
+            peer.pipeline.add(self.source)
+            pad = peer.bin.request_pad_simple("sink_%u")
+            self.source.get_static_pad("src").link(pad)
+            transceiver = pad.get_property("transceiver")
+            transceiver.set_property("direction", direction.SENDRECV if self.receive else direction.SENDONLY)
+            transceiver.set_property("do-nack", True)
+            self.source.sync_state_with_parent()
+        elif not offer:
+            caps = f"application/x-rtp,media={self.kind},encoding-name={name},payload={pt},clock-rate={clock}"
+            peer.bin.emit("add-transceiver", direction.RECVONLY, Gst.Caps.from_string(caps))
+
+    def play(self, peer, pad):
+        sink = Gst.parse_bin_from_description(SINKS[self.kind], True)
+        self.depay = sink.get_by_name("depay")
+        self.depay.get_static_pad("src").add_probe(Gst.PadProbeType.BUFFER, self.whole)
+        sink.get_by_name("sink").get_static_pad("sink").add_probe(Gst.PadProbeType.BUFFER, self.decoded)
+        peer.pipeline.add(sink)
+        sink.sync_state_with_parent()
+        pad.link(sink.get_static_pad("sink"))
+
+    def whole(self, _, info):
+        if self.kind == "video":
+            self.came["framesReceived"] += 1
+            self.came["keyFramesDecoded"] += not info.get_buffer().has_flags(Gst.BufferFlags.DELTA_UNIT)
+        return Gst.PadProbeReturn.OK
+
+    def decoded(self, pad, info):
+        if self.kind == "video":
+            self.came["framesDecoded"] += 1
+        else:
+            channels = pad.get_current_caps().get_structure(0).get_value("channels")
+            self.came["totalSamplesReceived"] += info.get_buffer().get_size() // 2 // channels
+        return Gst.PadProbeReturn.OK
+
+
+def member(name):  # packets-lost of webrtcbin is packetsLost of the W3C
+    first, *rest = name.split("-")
+    return first + "".join(word.capitalize() for word in rest)
+
+
 class Peer:
     def __init__(self):
+        self.tracks = []
         self.channels = {}  # number to (channel, queue of its sends)
         self.incoming = 0
         self.held = None  # candidates of a description that was not told yet
@@ -137,7 +208,7 @@ class Peer:
 
     def init(self, iceServers, iceTransportPolicy, trickle, media=False, **_):
         self.trickle = trickle
-        self.media = media
+        self.offers_media = media
         self.pipeline = Gst.Pipeline.new("peer")
         self.bin = Gst.ElementFactory.make("webrtcbin", "webrtc")
         # A refused section of a bundle ends webrtcbin 1.22 by an assertion.
@@ -155,7 +226,44 @@ class Peer:
             self.bin.connect(f"notify::{name}", lambda _, __, key=key, name=name: self.tell_state(key, name))
         self.bin.connect("on-ice-candidate", lambda _, __, text: self.tell_candidate(text))
         self.bin.connect("on-data-channel", self.watch_incoming)
+        self.bin.connect("pad-added", self.watch_track)
         self.pipeline.set_state(Gst.State.PLAYING)
+
+    def watch_track(self, _, pad):
+        if pad.get_direction() != Gst.PadDirection.SRC:
+            return
+        kind = pad.get_current_caps().get_structure(0).get_value("media")
+        track = next((t for t in self.tracks if t.kind == kind and t.receive and not t.taken), None) or Track(kind, False, True)
+        track.taken = True
+        track.play(self, pad)
+
+    def track(self, track, **keys):
+        self.tracks.append(Track(**keys))
+
+    def media(self, track, what, **_):
+        if what != "keyframe":
+            raise NotImplementedError(what)
+        wanted = Gst.Structure.new_from_string("GstForceKeyUnit, all-headers=(boolean)true, count=(uint)0")
+        self.tracks[track].depay.get_static_pad("sink").push_event(Gst.Event.new_custom(Gst.EventType.CUSTOM_UPSTREAM, wanted))
+
+    def track_stats(self):
+        """By kind: webrtcbin does not say of which section they are."""
+        _, reply = self.ask("get-stats", None)
+        told = []
+        for i in range(reply.n_fields() if reply else 0):
+            value = reply.get_value(reply.nth_field_name(i))
+            if isinstance(value, Gst.Structure):
+                told.append({member(value.nth_field_name(j)): value.get_value(value.nth_field_name(j)) for j in range(value.n_fields())})
+        all_tracks = []
+        for track in self.tracks:
+            clock = FORMATS[track.kind][2]
+            groups = {}
+            for group, kind in ("in", "inbound"), ("out", "outbound"), ("remote-in", "remote-inbound"), ("remote-out", "remote-outbound"):
+                of = [t for t in told if getattr(t.get("type"), "value_nick", "") == f"{kind}-rtp" and t.get("clockRate", clock) == clock]
+                groups[group] = {k: v for t in of[:1] for k, v in t.items() if isinstance(v, (int, float))}
+            groups["in"].update(track.came)
+            all_tracks.append(groups)
+        return all_tracks
 
     def start(self, **_):
         pass
@@ -172,17 +280,21 @@ class Peer:
     def offer(self, restart=False, **_):
         if restart:
             raise NotImplementedError("webrtcbin cannot restart ICE")
-        if self.media:
+        if self.offers_media:
             for kind, payload, name, clock in ("audio", 97, "OPUS", 48000), ("video", 96, "VP8", 90000):
                 caps = f"application/x-rtp,media={kind},encoding-name={name},payload={payload},clock-rate={clock}"
                 self.bin.emit("add-transceiver", GstWebRTC.WebRTCRTPTransceiverDirection.RECVONLY, Gst.Caps.from_string(caps))
-        self.media = False
+        self.offers_media = False
+        for track in self.tracks:
+            track.begin(self, None)
         self.describe("offer")
 
     def answer(self, type, sdp, **_):
         result, message = GstSdp.SDPMessage.new_from_text(sdp)
         if result != GstSdp.SDPResult.OK:
             raise ValueError("no SDP")
+        for track in self.tracks if type == "offer" else []:
+            track.begin(self, sdp)
         self.mids = re.findall(r"^a=mid:(\S+)", sdp, re.MULTILINE) or self.mids
         self.ask("set-remote-description", GstWebRTC.WebRTCSessionDescription.new(TYPES[type], message))
         if type == "offer":
@@ -196,8 +308,10 @@ class Peer:
         self.channels[channel][1].put(content)
 
     def stats(self, **_):
-        keys = {"stack": "gstreamer", "version": Gst.version_string().split()[-1], "cannot": ["restart"]}
+        keys = {"stack": "gstreamer", "version": Gst.version_string().split()[-1], "cannot": ["restart", "mute", "dial", "bitrate", "receive-max"]}
         keys["candidates"] = Counter(re.findall(r" typ (\w+)", self.local))
+        if self.tracks:
+            keys["tracks"] = self.track_stats()
         say("stats", **keys)
 
     def close(self, channel=None, **_):
