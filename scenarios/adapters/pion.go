@@ -13,7 +13,11 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pion/rtcp"
+	"github.com/pion/rtp"
+	"github.com/pion/rtp/codecs"
 	"github.com/pion/webrtc/v3"
+	sample "github.com/pion/webrtc/v3/pkg/media"
 )
 
 const (
@@ -37,6 +41,32 @@ type command struct {
 	Ordered                                          *bool
 	MaxRetransmits, MaxPacketLifeTime, ID            *uint16
 	Text, Data                                       *string
+	Kind, What                                       string
+	Track                                            int
+	Send, Receive                                    bool
+	Clip                                             *clip
+}
+
+// What is sent: pion has no encoders.
+type clip struct {
+	Codec               string
+	ClockRate, Duration uint64
+	Frames              []struct {
+		Timestamp uint64
+		Data      []byte
+	}
+}
+
+// pion has no decoders either: a frame counts as decoded when all its packets came, and a key frame or frames without a gap since one came before.
+type track struct {
+	command
+	sender         *webrtc.RTPSender
+	remote         *webrtc.TrackRemote
+	begun, broken  bool
+	first, highest uint64 // extended sequence numbers
+	in, out        map[string]uint64
+	key            bool   // of the frame at hand
+	codec          string // of what came
 }
 
 type channel struct {
@@ -54,6 +84,7 @@ var (
 	incoming int
 	holding  bool // candidates of a description that was not told yet
 	held     []string
+	tracks   []*track
 )
 
 func write(event string, k keys) {
@@ -119,6 +150,189 @@ func candidate(c *webrtc.ICECandidate) {
 	}
 }
 
+// Packets come in order where none is missing; what comes back later is counted, but no frame is made of it.
+func (t *track) count(p *rtp.Packet) {
+	mutex.Lock()
+	defer mutex.Unlock()
+	sequence := t.highest&^0xffff | uint64(p.SequenceNumber)
+	if t.in["packetsReceived"] == 0 {
+		t.first, t.highest, t.broken = sequence, sequence-1, true
+	} else if int64(sequence)-int64(t.highest) < -0x8000 {
+		sequence += 0x10000
+	} else if int64(sequence)-int64(t.highest) > 0x8000 {
+		sequence -= 0x10000
+	}
+	t.in["packetsReceived"]++
+	t.in["bytesReceived"] += uint64(len(p.Payload))
+	if sequence <= t.highest {
+		t.in["retransmittedPacketsReceived"]++
+		return
+	}
+	t.broken = t.broken || sequence != t.highest+1
+	t.highest = sequence
+	if t.Kind == "audio" {
+		t.in["totalSamplesReceived"] += 960 // as many as 20 ms have
+		return
+	}
+	var vp8 codecs.VP8Packet
+	if payload, err := vp8.Unmarshal(p.Payload); err == nil && vp8.S == 1 && vp8.PID == 0 && len(payload) > 0 {
+		t.key = payload[0]&1 == 0 // RFC 6386 9.1
+		t.broken = t.broken && !t.key
+	}
+	if !p.Marker {
+		return
+	}
+	t.in["framesReceived"]++
+	if !t.broken {
+		t.in["framesDecoded"]++
+		if t.key {
+			t.in["keyFramesDecoded"]++
+		}
+	} else if t.in["framesReceived"]%15 == 0 {
+		go t.askKeyframe()
+	}
+	t.key = false
+}
+
+func (t *track) askKeyframe() {
+	mutex.Lock()
+	remote := t.remote
+	t.in["pliCount"]++
+	mutex.Unlock()
+	if remote != nil {
+		if err := pc.WriteRTCP([]rtcp.Packet{&rtcp.PictureLossIndication{MediaSSRC: uint32(remote.SSRC())}}); err != nil {
+			say("error", keys{"text": "keyframe: " + err.Error(), "fatal": false})
+		}
+	}
+}
+
+func (t *track) play(remote *webrtc.TrackRemote) {
+	for {
+		packet, _, err := remote.ReadRTP()
+		if err != nil {
+			return
+		}
+		t.count(packet)
+	}
+}
+
+func (t *track) produce(local *webrtc.TrackLocalStaticSample) {
+	ticks := func(n uint64) time.Duration { return time.Duration(n) * time.Second / time.Duration(t.Clip.ClockRate) }
+	next := time.Now()
+	for i := 0; ; i = (i + 1) % len(t.Clip.Frames) {
+		end := t.Clip.Duration
+		if i+1 < len(t.Clip.Frames) {
+			end = t.Clip.Frames[i+1].Timestamp
+		}
+		duration := ticks(end - t.Clip.Frames[i].Timestamp)
+		time.Sleep(time.Until(next))
+		next = next.Add(duration)
+		if err := local.WriteSample(sample.Sample{Data: t.Clip.Frames[i].Data, Duration: duration}); err != nil {
+			return
+		}
+		mutex.Lock()
+		t.out["framesSent"]++
+		mutex.Unlock()
+	}
+}
+
+// What the other side says of what is sent; reading it is also what makes pion send again.
+func (t *track) listen() {
+	for {
+		packets, _, err := t.sender.ReadRTCP()
+		if err != nil {
+			return
+		}
+		mutex.Lock()
+		for _, packet := range packets {
+			switch packet.(type) {
+			case *rtcp.PictureLossIndication:
+				t.out["pliCount"]++
+			case *rtcp.FullIntraRequest:
+				t.out["firCount"]++
+			case *rtcp.TransportLayerNack:
+				t.out["nackCount"]++
+			}
+		}
+		mutex.Unlock()
+	}
+}
+
+func (t *track) begin(offering bool) error {
+	if t.begun {
+		return nil
+	}
+	t.begun = true
+	kind := webrtc.NewRTPCodecType(t.Kind)
+	if !t.Send {
+		if !offering {
+			return nil
+		}
+		_, err := pc.AddTransceiverFromKind(kind, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionRecvonly})
+		return err
+	}
+	if t.Clip == nil || len(t.Clip.Frames) == 0 || t.Clip.ClockRate == 0 {
+		return errors.New("pion has no encoders: a track to send needs a clip")
+	}
+	name := webrtc.MimeTypeVP8
+	if t.Kind == "audio" {
+		name = webrtc.MimeTypeOpus
+	}
+	local, err := webrtc.NewTrackLocalStaticSample(webrtc.RTPCodecCapability{MimeType: name}, t.Kind, "pion")
+	if err == nil {
+		t.sender, err = pc.AddTrack(local)
+	}
+	if err == nil {
+		go t.listen()
+		go t.produce(local)
+	}
+	return err
+}
+
+func beginAll(offering bool) error {
+	for _, t := range tracks {
+		if err := t.begin(offering); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func watchTrack(remote *webrtc.TrackRemote, _ *webrtc.RTPReceiver) {
+	mutex.Lock()
+	found := &track{in: map[string]uint64{}, out: map[string]uint64{}}
+	for _, t := range tracks {
+		if t.Kind == remote.Kind().String() && t.remote == nil {
+			found = t
+			break
+		}
+	}
+	found.remote = remote
+	found.codec = strings.SplitN(remote.Codec().MimeType, "/", 2)[1]
+	mutex.Unlock()
+	go found.play(remote)
+}
+
+func trackStats() []keys {
+	mutex.Lock()
+	defer mutex.Unlock()
+	all := []keys{}
+	for _, t := range tracks {
+		in, out := keys{}, keys{}
+		for name, value := range t.in {
+			in[name] = value
+		}
+		for name, value := range t.out {
+			out[name] = value
+		}
+		if t.in["packetsReceived"] > 0 {
+			in["packetsLost"] = int64(t.highest-t.first+1) - int64(t.in["packetsReceived"])
+		}
+		all = append(all, keys{"in": in, "out": out, "codec": t.codec})
+	}
+	return all
+}
+
 func start(c command) error {
 	config := webrtc.Configuration{ICETransportPolicy: webrtc.NewICETransportPolicy(c.ICETransportPolicy)}
 	for _, s := range c.ICEServers {
@@ -134,6 +348,7 @@ func start(c command) error {
 	pc.OnICEConnectionStateChange(func(s webrtc.ICEConnectionState) { say("state", keys{"ice": s.String()}) })
 	pc.OnICEGatheringStateChange(func(s webrtc.ICEGathererState) { say("state", keys{"gathering": strings.ToLower(s.String())}) })
 	pc.OnSignalingStateChange(func(s webrtc.SignalingState) { say("state", keys{"signaling": s.String()}) })
+	pc.OnTrack(watchTrack)
 	pc.OnDataChannel(func(dc *webrtc.DataChannel) {
 		mutex.Lock()
 		number := 2*incoming + 1
@@ -183,6 +398,11 @@ func describe(description webrtc.SessionDescription, err error) error {
 
 func answer(c command) error {
 	description := webrtc.SessionDescription{Type: webrtc.NewSDPType(c.Type), SDP: c.SDP}
+	if description.Type == webrtc.SDPTypeOffer {
+		if err := beginAll(false); err != nil {
+			return err
+		}
+	}
 	if err := pc.SetRemoteDescription(description); err != nil || description.Type != webrtc.SDPTypeOffer {
 		return err
 	}
@@ -224,7 +444,8 @@ var typ = regexp.MustCompile(`a=candidate:.* typ (\w+)`)
 
 func stats() {
 	counts := map[string]int{}
-	k := keys{"stack": "pion", "version": version, "candidates": counts}
+	k := keys{"stack": "pion", "version": version, "candidates": counts, "tracks": trackStats(),
+		"cannot": []string{"mute", "dial", "bitrate", "receive-max"}}
 	if local := pc.LocalDescription(); local != nil {
 		for _, match := range typ.FindAllStringSubmatch(local.SDP, -1) {
 			counts[match[1]]++
@@ -280,6 +501,9 @@ func carryOut(line []byte) error {
 			}
 		}
 		media = false
+		if err := beginAll(true); err != nil {
+			return err
+		}
 		return describe(pc.CreateOffer(&webrtc.OfferOptions{ICERestart: c.Restart}))
 	case "answer":
 		return answer(c)
@@ -287,6 +511,15 @@ func carryOut(line []byte) error {
 		return pc.AddICECandidate(webrtc.ICECandidateInit{Candidate: c.Candidate, SDPMid: &c.SDPMid})
 	case "send":
 		return send(c)
+	case "track":
+		tracks = append(tracks, &track{command: c, in: map[string]uint64{}, out: map[string]uint64{}})
+		return nil
+	case "media":
+		if c.Track >= len(tracks) || c.What != "keyframe" {
+			return fmt.Errorf("no %s of track %d", c.What, c.Track)
+		}
+		tracks[c.Track].askKeyframe()
+		return nil
 	case "stats":
 		stats()
 		return nil
