@@ -14,6 +14,7 @@ bool run_library_init(struct err *err)
 
 void run_library_fini(void)
 {
+    secure_library_fini();
     dtls_library_fini();
 }
 

@@ -413,6 +413,7 @@ static inline int peer_tests_setup(void **state)
 static inline int peer_tests_teardown(void **state)
 {
     (void)state;
+    secure_library_fini();
     dtls_library_fini();
     return 0;
 }

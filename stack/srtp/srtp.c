@@ -9,6 +9,7 @@
 
 #define RTP_FIXED 12
 #define RTCP_FIXED 8
+#define RTCP_INDEX 4 // E and the index (RFC 3711 3.4)
 
 struct secure_streams {
     uint32_t ssrc[SECURE_STREAMS_MAX];
@@ -168,6 +169,7 @@ static enum secure_outcome outcome_of(srtp_err_status_t status)
     case srtp_err_status_ok:
         return SECURE_OK;
     case srtp_err_status_auth_fail:
+    case srtp_err_status_cant_check: // RFC 3711 3.4: its E bit says that it is not encrypted
         return SECURE_UNAUTHENTICATED;
     case srtp_err_status_replay_fail:
         return SECURE_REPLAYED;
@@ -235,10 +237,10 @@ static enum secure_outcome open_packet(struct secure *s, work *library, size_t f
                                        uint8_t *packet, size_t *len)
 {
     enum secure_outcome outcome = SECURE_TOO_SHORT;
-    size_t tag = profile_of(s->profile)->tag;
-    uint32_t ssrc = *len >= fixed + tag ? ssrc_at(packet + fixed - 4) : 0;
+    size_t least = fixed + profile_of(s->profile)->tag + (fixed == RTCP_FIXED ? RTCP_INDEX : 0);
+    uint32_t ssrc = *len >= least ? ssrc_at(packet + fixed - 4) : 0;
     int size = (int)*len;
-    if (*len >= fixed + tag)
+    if (*len >= least)
         outcome = stream_fits(&s->receiving, ssrc) ? outcome_of(library(s->in, packet, &size))
                                                    : SECURE_TOO_MANY_STREAMS;
     if (outcome != SECURE_OK) {
