@@ -212,6 +212,15 @@ static void put_rtp(struct text *to, const struct sdp_local *local, const struct
     }
 }
 
+static bool mid_is_taken(const struct sdp_local *local, struct bytes mid)
+{
+    for (unsigned i = 0; i < local->media_count; i++) {
+        if (bytes_equal(local->media[i]->mid, mid))
+            return true;
+    }
+    return false;
+}
+
 void sdp_write_offer(struct text *to, const struct sdp_local *local)
 {
     struct text bundle = {0};
@@ -220,8 +229,13 @@ void sdp_write_offer(struct text *to, const struct sdp_local *local)
         text_put(&bundle, " ");
     }
     size_t at = bundle.len;
-    put_number(&bundle, local->media_count);
-    struct bytes mid = bytes_from(text_bytes(&bundle), at);
+    struct bytes mid;
+    unsigned number = local->media_count;
+    do { // RFC 5888 4: mids differ, and those of sections may be the other side's
+        bundle.len = at;
+        put_number(&bundle, number++);
+        mid = bytes_from(text_bytes(&bundle), at);
+    } while (mid_is_taken(local, mid));
     put_session(to, local, text_bytes(&bundle));
     for (unsigned i = 0; i < local->media_count; i++)
         put_rtp(to, local, local->media[i], bytes_text("UDP/TLS/RTP/SAVPF"), i == 0);
