@@ -181,6 +181,72 @@ static void test_live_adapter_floods(void **state)
     check_failure(peer, "a line of more than", false);
 }
 
+static const struct media_track_config video = {
+    .kind = MEDIA_VIDEO, .label = "video", .codecs = {"VP8"}, .codecs_count = 1, .receive = true};
+
+static void test_live_adapter_track_and_its_statistics(void **state)
+{
+    (void)state;
+    struct media_track_stats stats = {0};
+    void *peer = adapter_new();
+    assert_int_equal(ops->track_add(peer, &video), 0);
+    assert_non_null(strstr(live_adapter_outgoing(peer)->at,
+                           "{\"do\":\"track\",\"track\":0,\"kind\":\"video\""));
+    assert_true(feed(
+        peer, "{\"event\":\"stats\",\"tracks\":[{\"codec\":\"VP8\",\"in\":{\"framesDecoded\":7,"
+              "\"jitter\":0.0125,\"packetsLost\":-2,\"pliCount\":-1,\"nackCount\":\"x\","
+              "\"bytesReceived\":1e300}},{\"in\":{\"framesDecoded\":9}}]}\n"));
+    ops->track_stats(peer, 0, 0, &stats);
+    assert_int_equal(stats.in.framesDecoded, 7);
+    assert_int_equal(stats.in.jitter, 12500 * TIME_US);
+    assert_int_equal(stats.in.packetsLost, -2);
+    assert_int_equal(stats.in.pliCount, 0); // below zero, of a wrong kind, too large: not taken
+    assert_int_equal(stats.in.nackCount, 0);
+    assert_int_equal(stats.in.bytesReceived, 0);
+    assert_string_equal(stats.codec, "VP8");
+    ops->destroy(peer);
+}
+
+static void test_live_adapter_without_media(void **state)
+{
+    (void)state;
+    void *peer = adapter_new();
+    assert_true(feed(peer, "{\"event\":\"stats\",\"stack\":\"x\",\"cannot\":[\"media\"]}\n"));
+    assert_int_equal(ops->track_add(peer, &video), -1);
+    check_failure(peer, "no audio and video", true);
+}
+
+static void test_live_adapter_command_that_it_cannot(void **state)
+{
+    (void)state;
+    const struct media_command keyframe = {.kind = MEDIA_KEYFRAME}, mute = {.kind = MEDIA_MUTE};
+    void *peer = adapter_new();
+    assert_true(feed(peer, "{\"event\":\"stats\",\"stack\":\"x\",\"cannot\":[\"keyframe\"]}\n"));
+    assert_int_equal(ops->track_add(peer, &video), 0);
+    ops->media_command(peer, 0, &mute);
+    assert_non_null(strstr(live_adapter_outgoing(peer)->at, "\"what\":\"mute\""));
+    ops->media_command(peer, 0, &keyframe);
+    check_failure(peer, "'keyframe'", true);
+}
+
+// Candidates are of the transport that all share: with audio and video the first section's.
+static void test_live_adapter_candidates_of_the_bundle(void **state)
+{
+    (void)state;
+    void *peer = adapter_new();
+    assert_int_equal(ops->track_add(peer, &video), 0);
+    assert_true(feed(
+        peer, "{\"event\":\"sdp\",\"type\":\"offer\",\"sdp\":\"v=0\\r\\nm=video 9\\r\\n"
+              "a=mid:v\\r\\nm=application 9\\r\\na=mid:d\\r\\n\"}\n"
+              "{\"event\":\"candidate\",\"candidate\":\"candidate:1 1 udp 1 1.2.3.4 5 typ host\","
+              "\"sdpMid\":\"d\"}\n"
+              "{\"event\":\"candidate\",\"candidate\":\"candidate:2 1 udp 1 1.2.3.4 6 typ host\","
+              "\"sdpMid\":\"v\"}\n"));
+    struct peer_output out = next(peer, PEER_CANDIDATE);
+    assert_true(bytes_starts(out.bytes, "candidate:2"));
+    ops->destroy(peer);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -191,6 +257,10 @@ int main(void)
         cmocka_unit_test(test_live_adapter_refuses_what_breaks_the_protocol),
         cmocka_unit_test(test_live_adapter_bad_base64),
         cmocka_unit_test(test_live_adapter_floods),
+        cmocka_unit_test(test_live_adapter_track_and_its_statistics),
+        cmocka_unit_test(test_live_adapter_without_media),
+        cmocka_unit_test(test_live_adapter_command_that_it_cannot),
+        cmocka_unit_test(test_live_adapter_candidates_of_the_bundle),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -52,7 +52,7 @@ SOURCES = {
              "application/x-rtp,media=audio,encoding-name=OPUS,payload={pt} ! queue",
     "video": "videotestsrc is-live=true ! video/x-raw,width={width},height={height},framerate={fps}/1 ! queue ! "
              "vp8enc deadline=1 target-bitrate={bitrate} keyframe-max-dist=10000 ! rtpvp8pay pt={pt} picture-id-mode=15-bit ! "
-             "application/x-rtp,media=video,encoding-name=VP8,payload={pt} ! queue",
+             "application/x-rtp,media=video,encoding-name=VP8,payload={pt},rtcp-fb-nack-pli=true ! queue",
 }
 SINKS = {"audio": "rtpopusdepay name=depay ! opusdec ! audio/x-raw,format=S16LE ! fakesink name=sink sync=false",
          "video": "rtpvp8depay name=depay ! vp8dec ! fakesink name=sink sync=false"}

@@ -118,7 +118,7 @@ serve({
             .catch((error) => say('error', { text: `send: ${error.message}`, fatal: false }));
     },
     stats() {
-        const keys = { stack: 'node-datachannel', version, cannot: ['restart', 'turn-tcp'], candidates: {} };
+        const keys = { stack: 'node-datachannel', version, cannot: ['restart', 'turn-tcp', 'media'], candidates: {} };
         for (const [, type] of (pc.localDescription()?.sdp ?? '').matchAll(/^a=candidate:.* typ (\w+)/gm))
             keys.candidates[type] = (keys.candidates[type] ?? 0) + 1;
         const pair = pc.getSelectedCandidatePair(), side = ({ type, address, port }) => ({ type, address: `${address}:${port}` });
