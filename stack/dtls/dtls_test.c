@@ -47,6 +47,7 @@ struct setup {
     const struct dtls_fingerprint *remote; // what the client expects; NULL: the right one
     unsigned remote_count;
     const struct dtls_fingerprint *remote_of_server;
+    const char *srtp_profiles[2]; // of client and server
 };
 
 static struct duo *duo_with(struct setup setup)
@@ -61,6 +62,7 @@ static struct duo *duo_with(struct setup setup)
             .remote_count = 1,
             .mtu = setup.mtu ? setup.mtu : 1200,
             .rng = &duo->ends[i].rng,
+            .srtp_profiles = setup.srtp_profiles[i],
         };
         if (i == 0 && (setup.remote || setup.remote_count)) {
             config.remote = setup.remote;
@@ -206,6 +208,39 @@ static void test_dtls_offers_and_takes_srtp_profiles(void **state)
         run(duo, i == 0 ? DELAY : 0);
     }
     duo_free(duo);
+}
+
+// RFC 5764 4.1.2 and 4.2: the profile is one of both lists, the keying material the same at both
+// ends.
+static void test_dtls_srtp_profile_and_material(void **state)
+{
+    (void)state;
+    static const char cm[] = "SRTP_AES128_CM_SHA1_80", gcm[] = "SRTP_AEAD_AES_128_GCM",
+                      long_gcm[] = "SRTP_AEAD_AES_256_GCM",
+                      all[] = "SRTP_AEAD_AES_256_GCM:SRTP_AEAD_AES_128_GCM:SRTP_AES128_CM_SHA1_80";
+    static const struct {
+        const char *client, *server;
+        uint16_t profile;
+    } rows[] = {{NULL, NULL, 7}, {cm, NULL, 1}, {NULL, cm, 1},      {all, all, 8},
+                {gcm, all, 7},   {all, gcm, 7}, {long_gcm, all, 8}, {long_gcm, NULL, 0},
+                {cm, gcm, 0},    {all, cm, 1}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        uint8_t material[2][88] = {{0}};
+        struct duo *duo = duo_with(
+            (struct setup){.seed = 5 + i, .srtp_profiles = {rows[i].client, rows[i].server}});
+        assert_int_equal(dtls_srtp_profile(duo->ends[0].dtls), 0);
+        assert_false(dtls_srtp_material(duo->ends[0].dtls, material[0], 60)); // not connected
+        start(duo);
+        run(duo, TIME_S);
+        assert_states(duo, DTLS_CONNECTED, DTLS_CONNECTED); // without overlap, too
+        for (int k = 0; k < 2; k++) {
+            assert_int_equal(dtls_srtp_profile(duo->ends[k].dtls), rows[i].profile);
+            assert_true(dtls_srtp_material(duo->ends[k].dtls, material[k], 88));
+        }
+        assert_memory_equal(material[0], material[1], 88);
+        assert_memory_not_equal(material[0], material[0] + 44, 44);
+        duo_free(duo);
+    }
 }
 
 static void test_dtls_data_both_ways(void **state)
@@ -587,6 +622,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_dtls_handshake_is_four_datagrams),
         cmocka_unit_test(test_dtls_offers_and_takes_srtp_profiles),
+        cmocka_unit_test(test_dtls_srtp_profile_and_material),
         cmocka_unit_test(test_dtls_data_both_ways),
         cmocka_unit_test(test_dtls_each_lost_flight_is_recovered),
         cmocka_unit_test(test_dtls_retransmission_schedule),
