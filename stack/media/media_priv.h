@@ -41,6 +41,7 @@
 struct media_packet {
     uint16_t len;
     uint16_t original; // of RTX: the sequence number that it repairs
+    bool as_it_was;    // sent again under its own number: not a byte may differ
     uint8_t track, layer;
     bool rtx, fec, padding, audio;
     bool last_of_frame;

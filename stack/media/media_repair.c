@@ -35,6 +35,7 @@ static struct media_packet *again(struct media *m, struct media_track *t, unsign
                        &t->agreement.extensions, &values, packet->bytes, sizeof packet->bytes);
     } else {
         memcpy(packet->bytes, original.at, original.len);
+        packet->as_it_was = true;
     }
     packet->len = (uint16_t)len;
     if (len)

@@ -486,8 +486,11 @@ static void packet_out(struct media *m, nanotime now, uint32_t index, int cluste
     struct media_packet *packet = media_packet_at(m, index);
     struct media_track *t = &m->tracks[packet->track];
     const struct rtp_extension_map *map = &t->agreement.extensions;
-    (void)rtp_patch_abs_send_time(packet->bytes, packet->len, map, abs_send_time(now));
-    if (rtp_patch_transport_sequence(packet->bytes, packet->len, map, m->transport_sequence)) {
+    // RFC 7714 8.1: the same index means the same IV, and that the same packet.
+    if (!packet->as_it_was)
+        (void)rtp_patch_abs_send_time(packet->bytes, packet->len, map, abs_send_time(now));
+    if (!packet->as_it_was &&
+        rtp_patch_transport_sequence(packet->bytes, packet->len, map, m->transport_sequence)) {
         gcc_sent(m->gcc, now,
                  &(struct gcc_packet){.sequence = m->transport_sequence++,
                                       .size = packet->len + MEDIA_PACKET_OVERHEAD,

@@ -145,6 +145,24 @@ static void test_media_digits_are_no_loss_of_audio(void **state)
     media_world_free(world);
 }
 
+// RFC 4585 6.2.1: without RTX a packet comes again under its own number, and is then not lost.
+static void test_media_lost_video_comes_back_without_rtx(void **state)
+{
+    (void)state;
+    struct media_track_config plain = vp8;
+    plain.rtx = false;
+    struct media_world *world = media_world_new(NULL);
+    unsigned video = media_world_track(world, &plain, true, false);
+    world->paths[0].loss = RNG_BILLION / 50;
+    media_world_start(world);
+    media_world_run(world, 10 * TIME_S);
+    struct media_track_stats got = media_world_stats(world, 1, video);
+    assert_true(world->paths[0].lost > 10);
+    assert_true(got.in.framesDecoded > 240);
+    assert_int_equal(got.in.retransmittedPacketsReceived, 0);
+    media_world_free(world);
+}
+
 static void test_media_lost_video_comes_back_by_rtx(void **state)
 {
     (void)state;
@@ -194,6 +212,7 @@ int main(void)
         cmocka_unit_test(test_media_audio_and_video_without_loss_arrive_whole),
         cmocka_unit_test(test_media_lost_video_comes_back_by_rtx),
         cmocka_unit_test(test_media_red_brings_lost_audio_back),
+        cmocka_unit_test(test_media_lost_video_comes_back_without_rtx),
         cmocka_unit_test(test_media_a_storm_of_requests_gets_few_key_frames),
         cmocka_unit_test(test_media_goes_on_soon_after_an_outage),
         cmocka_unit_test(test_media_digits_are_no_loss_of_audio),

@@ -89,7 +89,9 @@ static bool running;
 static bool session_new(srtp_t *out, const struct profile *profile, unsigned char *key,
                         srtp_ssrc_type_t direction, unsigned window)
 {
-    srtp_policy_t policy = {.key = key, .window_size = window, .allow_repeat_tx = 0};
+    // Without RTX a packet is sent again as it was (RFC 4585 6.2.1): the same bytes under the same
+    // index are the same packet. The owner sees to it that not a byte differs.
+    srtp_policy_t policy = {.key = key, .window_size = window, .allow_repeat_tx = 1};
     policy.ssrc.type = direction;
     return srtp_crypto_policy_set_from_profile_for_rtp(&policy.rtp, profile->library) ==
                srtp_err_status_ok &&
