@@ -355,7 +355,7 @@ static const char *description_check(struct peer *p, bool answer, enum dtls_role
 {
     const struct sdp_media *media = sdp_transport_media(&theirs), *data = data_in_use();
     const char *why = state_check(p, answer);
-    if (!why && (data || !p->media))
+    if (!why && (data || (!p->media && !p->config.take_media)))
         why = sdp_data_check(&theirs, sdp_data_media(&theirs), p->config.ice_only);
     if (!why)
         why = sdp_transport_check(&theirs, media, p->config.ice_only);
