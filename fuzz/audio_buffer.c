@@ -96,9 +96,9 @@ static void put(struct bench *b, struct reader *r)
     if (how % 16 < 10)
         b->timestamp += frame;
     else if (how % 16 < 13)
-        b->timestamp += (uint32_t)(int8_t)read_u8(r) * frame / 2;
+        b->timestamp += (uint32_t)(int32_t)(int8_t)read_u8(r) * frame / 2;
     else if (how % 16 == 13)
-        b->timestamp += (uint32_t)(int16_t)read_u16(r);
+        b->timestamp += read_u16(r) - 0x8000u;
     else if (how == 14)
         b->timestamp = read_u32(r);
     if ((how & 0xf0) == 0x80)

@@ -315,6 +315,22 @@ static void print_round(const struct check *check)
            requests, repeated, stale, permissions, channels);
 }
 
+// Both sides, before anything is sent: what reaches a relay without a permission is lost.
+static bool permit(struct check *check, const struct addr relays[2])
+{
+    nanotime now = socket_loop_now(check->loop), end = now + ANSWER_TIME;
+    for (unsigned i = 0; i < 2; i++)
+        turn_client_permit(check->sides[i].client, now, &relays[1 - i].ip);
+    pump(check);
+    bool both = false;
+    while (!both && !check->over && socket_loop_now(check->loop) < end) {
+        step(check, end);
+        both = turn_client_stats(check->sides[0].client).permissions > 0 &&
+               turn_client_stats(check->sides[1].client).permissions > 0;
+    }
+    return both;
+}
+
 static int check_server(struct check *check)
 {
     char a[ADDR_TEXT_MAX], b[ADDR_TEXT_MAX];
@@ -326,8 +342,8 @@ static int check_server(struct check *check)
                              turn_client_relayed(check->sides[1].client)};
     printf("%s\n", check->channels ? "by channels" : "by Send indications");
     printf("relayed     %s, %s\n", addr_print(&relays[0], a), addr_print(&relays[1], b));
-    for (unsigned i = 0; i < 2; i++)
-        turn_client_permit(check->sides[i].client, socket_loop_now(check->loop), &relays[1 - i].ip);
+    if (!permit(check, relays))
+        return failed(check, "no permission");
     if (!exchange(check, (check->messages + 1) / 2))
         return failed(check, "a message did not come back, or not as it was");
     if (!stay(check))
