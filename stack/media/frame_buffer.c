@@ -16,6 +16,8 @@ struct slot {
     int64_t sequence; // -1: empty
     uint32_t timestamp;
     bool marker, empty, start, keyframe, recovered;
+    int32_t picture; // its number; -1: not told
+    bool picture_long;
     uint16_t width, height;
     uint16_t len;
     nanotime at;
@@ -35,6 +37,8 @@ struct frame_buffer {
     uint32_t dropped_timestamp; // of the frame that was dropped last
 
     // The frame at `next`, once it is whole.
+    int32_t last_picture; // of the newest frame that was whole; -1: not told
+    bool last_picture_long;
     bool has_ready;
     struct frame ready;
     bool ready_repaired; // a packet of it came back
@@ -64,6 +68,7 @@ struct frame_buffer *frame_buffer_new(uint32_t clock_rate)
     b->next = b->newest = -1;
     b->wait = FRAME_BUFFER_WAIT;
     b->repair = FRAME_BUFFER_REPAIR;
+    b->last_picture = -1;
     b->broken = true; // RFC 7741 4.3, 6184 8: decoding begins with a key frame
     b->hole_since = b->shown_at = b->due = TIME_NEVER;
     for (unsigned i = 0; i < FRAME_BUFFER_PACKETS; i++)
@@ -125,6 +130,21 @@ static void skip_empty(struct frame_buffer *b)
     const struct slot *slot;
     while (b->next <= b->newest && (slot = slot_of(b, b->next)) && slot->empty)
         b->next++;
+}
+
+// A hole between two frames, of which the pictures' numbers say that nothing is between them: what
+// is missing carried no frame (FEC in the media's own numbers).
+static void skip_unneeded(struct frame_buffer *b)
+{
+    int64_t to = b->next;
+    const struct slot *slot = NULL;
+    if (b->last_picture < 0 || b->next > b->newest || slot_of(b, b->next))
+        return;
+    while (to <= b->newest && (!(slot = slot_of(b, to)) || slot->empty))
+        to++;
+    int32_t range = b->last_picture_long ? 0x7fff : 0x7f;
+    if (to <= b->newest && slot->start && slot->picture == ((b->last_picture + 1) & range))
+        b->next = to;
 }
 
 // Is there a whole key frame behind the hole? Then nothing is to be waited for.
@@ -233,12 +253,15 @@ static void advance(struct frame_buffer *b, nanotime now)
     if (b->broken)
         return;
     skip_empty(b);
+    skip_unneeded(b);
     if (b->next > b->newest) {
         b->hole_since = TIME_NEVER;
         return;
     }
     if (assemble(b)) {
         b->has_ready = true;
+        b->last_picture = slot_of(b, b->next)->picture;
+        b->last_picture_long = slot_of(b, b->next)->picture_long;
         b->hole_since = TIME_NEVER;
         count_whole(b);
         schedule(b);
@@ -287,6 +310,8 @@ enum frame_outcome frame_buffer_packet(struct frame_buffer *b, nanotime now,
     slot->empty = packet->empty;
     slot->start = packet->info.frame_start;
     slot->keyframe = packet->info.keyframe;
+    slot->picture = packet->empty ? -1 : packet->info.tag.picture_id;
+    slot->picture_long = packet->info.tag.picture_id_is_long;
     slot->recovered = packet->recovered;
     slot->width = packet->info.width;
     slot->height = packet->info.height;

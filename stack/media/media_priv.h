@@ -2,6 +2,7 @@
 //
 //   media.c           life, tracks, what was agreed on, commands, poll and deadline
 //   media_send.c      frames to packets, pacing, congestion control
+//   media_fec.c       forward error correction, both ways
 //   media_repair.c    what is sent against loss: retransmissions, RED, FEC
 //   media_receive.c   packets to frames: demultiplexing, repair, buffers, playout
 //   media_rtcp.c      reports and feedback written; media_feedback.c: read
@@ -22,6 +23,7 @@
 #include "stack/media/media.h"
 #include "stack/media/payload.h"
 #include "stack/media/source.h"
+#include "stack/rtp/fec.h"
 #include "stack/rtp/nack.h"
 #include "stack/rtp/red.h"
 #include "stack/rtp/rtcp.h"
@@ -94,6 +96,7 @@ struct media_stream_in {
     int repairs; // index of the stream that it repairs; -1: not known
     struct rtp_receiver receiver;
     struct nack *nack;
+    struct fec_decoder *fec; // NULL: nothing was agreed on
     struct audio_buffer *audio;
     struct frame_buffer *video;
     int64_t last_sequence; // unwrapped; -1: none
@@ -196,6 +199,7 @@ struct media {
     bool reduced_size;
     unsigned reporter; // next stream to report, round robin
     uint8_t rtcp[RTP_PACKET_MAX];
+    uint8_t wrapped[RTP_PACKET_MAX]; // a packet as it was before RED and the pacer
     uint8_t scratch[RTP_PACKET_MAX]; // a packet that FEC or RTX brought back
     uint8_t *frame;                  // of playout: MEDIA_FREEZE_FRAME_MAX, once needed
     nanotime rtt;                    // the latest; 0: not known
@@ -240,7 +244,24 @@ uint32_t media_repair_pad(struct media *m, nanotime now, uint32_t bytes);
 size_t media_repair_red(struct media_track *t, uint32_t timestamp, struct bytes frame, uint8_t *to,
                         size_t max);
 
+// media_fec.c
+uint32_t media_fec_share(const struct media_track *t); // per thousand of the media; 0: none
+const struct media_format *media_fec_red(const struct media_track *t); // NULL: no RED around video
+// Repair packets for the packets of a frame, which wait in the pacer.
+void media_fec_send(struct media *m, nanotime now, struct media_track *t, unsigned layer,
+                    const uint32_t *indices, unsigned count, uint32_t timestamp);
+void media_fec_wrap(struct media_track *t, struct media_packet *packet); // into RED, if agreed on
+void media_fec_begin(const struct media_track *t, struct media_stream_in *s);
+void media_fec_note(struct media *m, struct media_stream_in *s, const struct rtp_packet *packet);
+void media_fec_drain(struct media *m, nanotime now, struct media_stream_in *s);
+enum media_drop media_fec_take_red(struct media *m, nanotime now, struct media_stream_in *s,
+                                   const struct rtp_packet *packet);
+enum media_drop media_fec_take_flex(struct media *m, nanotime now, struct media_stream_in *s,
+                                    const struct rtp_packet *packet);
+
 // media_receive.c
+enum media_drop media_take(struct media *m, nanotime now, struct media_stream_in *s,
+                           const struct rtp_packet *packet, bool recovered);
 bool media_playout_poll(struct media *m, nanotime now, struct media_output *out);
 nanotime media_receive_deadline(const struct media *m);
 void media_stream_free(struct media_stream_in *s);

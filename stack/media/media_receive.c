@@ -8,6 +8,8 @@
 void media_stream_free(struct media_stream_in *s)
 {
     nack_free(s->nack);
+    fec_decoder_free(s->fec);
+    s->fec = NULL;
     audio_buffer_free(s->audio);
     frame_buffer_free(s->video);
     s->nack = NULL;
@@ -57,7 +59,9 @@ static void stream_begin(struct media *m, struct media_stream_in *s, uint32_t ss
     *s = (struct media_stream_in){.used = true,
                                   .ssrc = ssrc,
                                   .track = track,
-                                  .role = format->kind == CODEC_RTX ? MEDIA_IN_RTX : MEDIA_IN_MEDIA,
+                                  .role = format->kind == CODEC_RTX       ? MEDIA_IN_RTX
+                                          : format->kind == CODEC_FLEXFEC ? MEDIA_IN_FEC
+                                                                          : MEDIA_IN_MEDIA,
                                   .repairs = -1,
                                   .last_sequence = -1,
                                   .last_counter = -1,
@@ -72,6 +76,7 @@ static void stream_begin(struct media *m, struct media_stream_in *s, uint32_t ss
         return;
     if (t->config.kind == MEDIA_VIDEO) {
         s->video = frame_buffer_new(rate);
+        media_fec_begin(t, s);
         if (m->rtt)
             frame_buffer_set_rtt(s->video, m->rtt);
         if (t->config.nack && t->format->nack) {
@@ -191,8 +196,8 @@ static void take_event(struct media *m, nanotime now, struct media_stream_in *s,
 }
 
 // A packet of media, as it came or as a repair brought it back.
-static enum media_drop take(struct media *m, nanotime now, struct media_stream_in *s,
-                            const struct rtp_packet *packet, bool recovered)
+enum media_drop media_take(struct media *m, nanotime now, struct media_stream_in *s,
+                           const struct rtp_packet *packet, bool recovered)
 {
     struct media_track *t = &m->tracks[s->track];
     const struct media_format *format = media_format_of(t, packet->payload_type);
@@ -214,8 +219,11 @@ static enum media_drop take(struct media *m, nanotime now, struct media_stream_i
             return MEDIA_BAD_PAYLOAD;
         }
     }
-    if (s->video)
+    if (s->video) {
         take_video(m, now, s, packet, &info, recovered);
+        if (packet->payload.len > 0)
+            media_fec_note(m, s, packet);
+    }
     if (s->audio && packet->payload.len > 0)
         take_audio(m, now, s, packet, &info, recovered);
     return MEDIA_KEPT;
@@ -237,7 +245,7 @@ static enum media_drop take_red(struct media *m, nanotime now, struct media_stre
         block.payload_type = blocks[i].payload_type;
         block.timestamp = blocks[i].timestamp;
         block.payload = blocks[i].data;
-        drop = take(m, now, s, &block, i + 1 < count);
+        drop = media_take(m, now, s, &block, i + 1 < count);
     }
     return drop;
 }
@@ -257,7 +265,9 @@ static enum media_drop take_rtx(struct media *m, nanotime now, struct media_stre
         return MEDIA_KEPT; // padding
     repaired->rtx_packets++;
     repaired->rtx_bytes += packet->payload.len;
-    return take(m, now, repaired, &original, true);
+    enum media_drop drop = media_take(m, now, repaired, &original, true);
+    media_fec_drain(m, now, repaired);
+    return drop;
 }
 
 static enum media_drop drop_of(enum rtp_receiver_outcome outcome)
@@ -285,6 +295,16 @@ static const struct rtp_extension_map *extensions(const struct media *m)
             return &m->tracks[i].agreement.extensions;
     }
     return &none;
+}
+
+static enum media_drop input_video(struct media *m, nanotime now, struct media_stream_in *s,
+                                   const struct media_format *format,
+                                   const struct rtp_packet *packet)
+{
+    enum media_drop drop = format->kind == CODEC_RED_VIDEO ? media_fec_take_red(m, now, s, packet)
+                                                           : media_take(m, now, s, packet, false);
+    media_fec_drain(m, now, s);
+    return drop;
 }
 
 static enum media_drop input(struct media *m, nanotime now, struct bytes datagram)
@@ -322,10 +342,14 @@ static enum media_drop input(struct media *m, nanotime now, struct bytes datagra
         s->audio_level = values.audio_level;
     if (s->role == MEDIA_IN_RTX)
         return take_rtx(m, now, s, format, &packet, &values);
+    if (s->role == MEDIA_IN_FEC)
+        return media_fec_take_flex(m, now, s, &packet);
     choose_current(m, t, where.stream);
+    if (s->video)
+        return input_video(m, now, s, format, &packet);
     if (format->kind == CODEC_RED_AUDIO && s->audio)
         return take_red(m, now, s, &packet);
-    return take(m, now, s, &packet, false);
+    return media_take(m, now, s, &packet, false);
 }
 
 enum media_drop media_input_rtp(struct media *m, nanotime now, struct bytes datagram)

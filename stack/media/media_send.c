@@ -5,6 +5,7 @@
 
 #define AUDIO_PACKET_OVERHEAD (MEDIA_PACKET_OVERHEAD + 28) // with RTP's header and extensions
 #define KEYFRAME_SPACE (300 * TIME_MS) // between key frames of a layer, however many are asked for
+#define FRAME_PACKETS_MAX 256          // of a frame that FEC protects
 #define LAYER_LEAST_PERCENT 60         // of its bitrate: below that a layer of a simulcast is off
 
 // --------------------------------------------------------------------------------- start and stop
@@ -153,7 +154,8 @@ static void track_limited(struct media_track *t, nanotime now, bool limited)
 static void share_video(struct media *m, nanotime now, struct media_track *t, uint64_t rest,
                         uint64_t wanted)
 {
-    uint64_t bps = frames_part(m, wanted > rest ? rest * t->bitrate / wanted : t->bitrate * 2);
+    uint64_t bps = frames_part(m, wanted > rest ? rest * t->bitrate / wanted : t->bitrate * 2) *
+                   1000 / (1000 + media_fec_share(t));
     if (m->config.control == MEDIA_FIXED || bps > t->bitrate)
         bps = t->bitrate;
     if (bps < 10000)
@@ -246,7 +248,8 @@ static size_t payload_max(const struct media *m, const struct media_track *t, un
 {
     size_t extension = 4 + 3 + 4 + 2 + t->agreement.mid.len + 2 +
                        (t->layers > 1 ? strlen(t->rids[layer]) + 1 : 0) + 3;
-    return m->config.mtu - RTP_HEADER_LEN - extension - RTX_OVERHEAD;
+    size_t repair = t->config.fec == MEDIA_NO_FEC ? 0 : FEC_OVERHEAD_MAX + 1;
+    return m->config.mtu - RTP_HEADER_LEN - extension - RTX_OVERHEAD - repair;
 }
 
 // Header of a new packet of a stream; the payload is to follow. NULL: the pool is full.
@@ -337,7 +340,8 @@ static void send_video(struct media *m, nanotime now, struct media_track *t,
     if (payload_begin(&pieces, &source, payload_max(m, t, frame->layer)) != PAYLOAD_OK)
         return;
     out->picture_id = (out->picture_id + 1) & 0x7fff;
-    uint32_t timestamp = out->first_timestamp + frame->timestamp;
+    uint32_t timestamp = out->first_timestamp + frame->timestamp, sent[FRAME_PACKETS_MAX];
+    unsigned count = 0;
     do {
         uint32_t index;
         struct media_packet *packet =
@@ -357,7 +361,10 @@ static void send_video(struct media *m, nanotime now, struct media_track *t,
             mark(packet);
         if (!media_packet_send(m, now, index, PACER_VIDEO))
             return;
+        if (count < FRAME_PACKETS_MAX)
+            sent[count++] = index;
     } while (!pieces.last);
+    media_fec_send(m, now, t, frame->layer, sent, count, timestamp);
 }
 
 static void count_frame(struct media_track *t, nanotime now, const struct source_frame *frame)
@@ -498,6 +505,8 @@ static void packet_out(struct media *m, nanotime now, uint32_t index, int cluste
                                       .retransmission = packet->rtx});
     }
     count_packet(m, now, packet);
+    if (!packet->as_it_was)
+        media_fec_wrap(t, packet);
     m->stats.packetsSent++;
     m->stats.bytesSent += packet->len;
     m->sent_packet = index;
