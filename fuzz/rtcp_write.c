@@ -196,7 +196,7 @@ static void transport_cc(struct reader *r, struct writer *w, uint32_t sender)
     int64_t time = read_u32(r);
     for (size_t i = 0; i < count; i++) {
         unsigned how = read_u8(r);
-        time += how < 200 ? how : (int16_t)read_u16(r);
+        time += how < 200 ? (int64_t)how : (int16_t)read_u16(r);
         time = time > 0 ? time : 0;
         bool received = how % 8 != 7;
         arrivals[i] = (struct rtcp_arrival){(uint16_t)(base + i), received, received ? time : 0};

@@ -1,10 +1,11 @@
-// A TURN server and hostile clients. The bytes write requests, signed or not, data and time; the
-// harness keeps its own book of what the server has granted.
+// A TURN server and hostile clients, by UDP and by TCP. The bytes write requests, signed or not,
+// data and time; the harness keeps its own book of what the server has granted.
 //
 //   - nothing goes to a peer or comes from one without a permission that was granted to that client
 //     in the last five minutes, and never to a loopback, multicast or link-local address;
 //   - no more allocations, and of one user, than the configuration allows; a socket for each;
-//   - what is answered goes to who asked, and an input has a few outputs at most;
+//   - what is answered goes to who asked, on the connection where it was asked, and an input has a
+//     few outputs at most; a connection that is closed is not spoken of again;
 //   - the heap stays small.
 #include "fuzz/fuzz.h"
 #include "stack/stun/stun_auth.h"
@@ -12,7 +13,8 @@
 
 // libFuzzer: -max_len=1500
 
-#define CLIENTS 4
+#define CLIENTS 6
+#define BY_UDP 4 // those after them have a connection each: streams 0 and 1
 #define USERS 2
 #define PEERS 10
 #define ALLOCATIONS 3
@@ -51,6 +53,8 @@ struct bench {
     struct addr asked[STUN_PEERS_MAX];
     unsigned asked_count;
     bool bind_fails, is_asking;
+    bool connected[CLIENTS];
+    bool classic; // bytes that nobody here wrote have been in it: maybe a request of RFC 3489
     uint8_t id;
 };
 
@@ -155,7 +159,12 @@ static void see_to_client(struct bench *b, unsigned client, struct bytes bytes)
     struct stun_msg msg;
     if (bytes.len >= 4 && bytes.at[0] >= 0x40) // ChannelData: only of a channel that was bound
         return;
-    assert(stun_decode(bytes, &msg) == STUN_OK);
+    enum stun_outcome outcome = stun_decode(bytes, &msg);
+    if (outcome == STUN_NOT_STUN && bytes.len >= 20) { // RFC 8489 11: asked without a cookie
+        assert(b->classic && bytes.at[0] == 1 && (bytes.at[1] & 0xef) == 1);
+        return;
+    }
+    assert(outcome == STUN_OK);
     if (msg.class != STUN_INDICATION) {
         see_answer(b, client, &msg);
         return;
@@ -185,13 +194,28 @@ static void unbind(struct bench *b, const struct addr *relay)
         forget(b, (unsigned)owner);
 }
 
+static void see_to_stream(struct bench *b, const struct turn_server_output *out)
+{
+    unsigned client = out->stream + BY_UDP;
+    assert(client < CLIENTS && b->connected[client]);
+    assert(addr_equal(&out->datagram.to, &b->clients[client]));
+    assert(addr_equal(&out->datagram.from, &b->listen));
+    see_to_client(b, client, out->datagram.bytes);
+}
+
+static void see_close(struct bench *b, unsigned stream)
+{
+    assert(stream + BY_UDP < CLIENTS && b->connected[stream + BY_UDP]);
+    b->connected[stream + BY_UDP] = false;
+}
+
 static void take(struct bench *b, const struct turn_server_output *out)
 {
     switch (out->kind) {
     case TURN_SERVER_SEND: {
         int client = client_find(b, &out->datagram.to);
         if (addr_equal(&out->datagram.from, &b->listen)) {
-            assert(client >= 0);
+            assert(client >= 0 && client < BY_UDP);
             see_to_client(b, (unsigned)client, out->datagram.bytes);
         } else {
             see_to_peer(b, &out->datagram);
@@ -213,8 +237,11 @@ static void take(struct bench *b, const struct turn_server_output *out)
         unbind(b, &out->relay);
         return;
     case TURN_SERVER_STREAM_SEND:
+        see_to_stream(b, out);
+        return;
     case TURN_SERVER_STREAM_CLOSE:
-        assert(false); // nobody here speaks TCP
+        see_close(b, out->stream);
+        return;
     }
 }
 
@@ -248,6 +275,38 @@ static void input(struct bench *b, const struct addr *from, const struct addr *t
     enum turn_drop drop = turn_server_input(b->server, b->now, &datagram);
     assert(drop < TURN_DROPS);
     poll(b);
+}
+
+// From a client; of a connection in pieces, once it is open.
+static void input_client(struct bench *b, unsigned client, struct bytes bytes, size_t piece)
+{
+    if (client < BY_UDP) {
+        input(b, &b->clients[client], &b->listen, bytes);
+        return;
+    }
+    unsigned stream = client - BY_UDP;
+    if (!b->connected[client]) {
+        b->connected[client] =
+            turn_server_stream_open(b->server, b->now, stream, &b->clients[client]);
+        assert(b->connected[client]);
+    }
+    assert(!turn_server_stream_open(b->server, b->now, stream, &b->clients[client]));
+    while (bytes.len > 0) {
+        size_t len = bytes.len < piece ? bytes.len : piece;
+        enum turn_drop drop =
+            turn_server_stream_input(b->server, b->now, stream, bytes_of(bytes.at, len));
+        assert(drop < TURN_DROPS);
+        bytes = bytes_from(bytes, len);
+    }
+    poll(b);
+}
+
+static void hang_up(struct bench *b, unsigned client)
+{
+    turn_server_stream_closed(b->server, b->now, client - BY_UDP);
+    b->connected[client] = false;
+    poll(b);
+    assert(addr_is_none(&b->relays[client])); // it cannot be refreshed by anybody
 }
 
 static void add_peer(struct bench *b, struct reader *r, struct stun_writer *s)
@@ -320,7 +379,7 @@ static void request(struct bench *b, struct reader *r)
         stun_add_integrity(&s, b->keys[b->user]);
     }
     b->is_asking = true;
-    input(b, &b->clients[client], &b->listen, stun_end(&s));
+    input_client(b, client, stun_end(&s), client < BY_UDP ? 0 : 1u + read_u8(r));
 }
 
 static void channel_data(struct bench *b, struct reader *r)
@@ -332,7 +391,9 @@ static void channel_data(struct bench *b, struct reader *r)
     struct bytes data = fuzz_slice(r);
     write_u16(&w, (uint16_t)(data.len + (read_u8(r) == 255)));
     write_bytes(&w, data);
-    input(b, &b->clients[client], &b->listen, writer_bytes(&w));
+    if (client >= BY_UDP) // RFC 8656 12.5
+        write_zeros(&w, (4 - data.len % 4) % 4);
+    input_client(b, client, writer_bytes(&w), 1u + read_u8(r));
 }
 
 static void from_peer(struct bench *b, struct reader *r)
@@ -368,7 +429,12 @@ static void step(struct bench *b, struct reader *r)
     } else if (kind < 13) {
         from_peer(b, r);
     } else if (kind < 14) {
-        input(b, &b->clients[fuzz_choice(r, CLIENTS)], &b->listen, fuzz_slice(r));
+        unsigned which = read_u8(r), client = which % CLIENTS;
+        b->classic = true;
+        if (client >= BY_UDP && which >= 192)
+            hang_up(b, client);
+        else
+            input_client(b, client, fuzz_slice(r), 1u + which / 4);
     } else if (kind < 15) {
         unsigned span = read_u8(r);
         pass(b, span < 200 ? (nanotime)span * TIME_S / 4 : (nanotime)(span - 199) * 30 * TIME_S);
@@ -378,8 +444,11 @@ static void step(struct bench *b, struct reader *r)
         for (unsigned i = 0; i < CLIENTS; i++)
             forget(b, i);
         struct turn_server_output out;
-        while (turn_server_poll(b->server, b->now, &out))
-            assert(out.kind == TURN_SERVER_UNBIND);
+        while (turn_server_poll(b->server, b->now, &out)) {
+            assert(out.kind == TURN_SERVER_UNBIND || out.kind == TURN_SERVER_STREAM_CLOSE);
+            if (out.kind == TURN_SERVER_STREAM_CLOSE)
+                see_close(b, out.stream);
+        }
     }
 }
 
