@@ -32,10 +32,11 @@ BASE := $(call sources,base/*.c)
 STACK := $(call sources,stack/*/*.c)
 SIMNET := $(call sources,simnet/*.c)
 REPORTS := $(call sources,reports/*.c)
-SCENARIOS := $(filter-out scenarios/main.c,$(call sources,scenarios/*.c))
+MAIN := scenarios/runner/cli/main.c
+SCENARIOS := $(filter-out $(MAIN),$(call sources,scenarios/runner/*/*.c))
 TESTS := $(sort $(wildcard base/*_test.c stack/*/*_test.c simnet/*_test.c reports/*_test.c \
-	scenarios/*_test.c))
-BENCHES := $(sort $(wildcard stack/*/*_bench.c simnet/*_bench.c scenarios/*_bench.c))
+	scenarios/runner/*/*_test.c))
+BENCHES := $(sort $(wildcard stack/*/*_bench.c simnet/*_bench.c scenarios/runner/*/*_bench.c))
 
 objects = $(patsubst %.c,$(BUILD)/%.o,$(1))
 LIB_BASE := $(BUILD)/libsimrtc-base.a
@@ -95,7 +96,7 @@ live-all: live-deps-all all
 clean:
 	rm -rf build build-* simrtc-out
 
-$(BUILD)/simrtc: $(BUILD)/scenarios/main.o $(LIB_SCENARIOS) $(LIB_REPORTS) $(LIB_SIMNET) \
+$(BUILD)/simrtc: $(MAIN:%.c=$(BUILD)/%.o) $(LIB_SCENARIOS) $(LIB_REPORTS) $(LIB_SIMNET) \
 		$(LIB_STACK) $(LIB_BASE)
 	$(call say,link    $@)
 	$(Q)$(CC) $(OPTIMIZE) -o $@ $^ $(ALL_LIBS) $(LDFLAGS)

@@ -5,10 +5,10 @@
 //   - statistics, the content of messages and the config of `init` are written, read and the same;
 //   - the heap stays small.
 #include "fuzz/fuzz.h"
-#include "scenarios/live_adapter.h"
-#include "scenarios/live_config.h"
-#include "scenarios/live_json.h"
-#include "scenarios/live_stats.h"
+#include "scenarios/runner/live/live_adapter.h"
+#include "scenarios/runner/live/live_config.h"
+#include "scenarios/runner/live/live_json.h"
+#include "scenarios/runner/live/live_stats.h"
 
 // libFuzzer: -max_len=4096
 

@@ -1,7 +1,7 @@
 // Any text as an expectation of a scenario that has one of everything: it is taken, or one line
 // says what is wrong, with the place in the file. More blanks change nothing.
 #include "fuzz/fuzz.h"
-#include "scenarios/expect.h"
+#include "scenarios/runner/load/expect.h"
 
 #include <ctype.h>
 

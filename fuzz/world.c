@@ -2,7 +2,7 @@
 // servers or without, and it is run. The oracle, which knows the RFCs and not the simulator, must
 // agree with what happened, and no invariant may break.
 #include "fuzz/fuzz.h"
-#include "scenarios/run.h"
+#include "scenarios/runner/run/run.h"
 
 // libFuzzer: -max_len=64
 

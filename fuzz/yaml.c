@@ -1,8 +1,8 @@
 // Any bytes as a scenario file: it loads, or one line says what is wrong, with a place that the
 // file has. The same bytes give the same outcome, and nothing stays behind.
 #include "fuzz/fuzz.h"
-#include "scenarios/oracle.h"
-#include "scenarios/scenario.h"
+#include "scenarios/runner/run/oracle.h"
+#include "scenarios/runner/load/scenario.h"
 
 // libFuzzer: -max_len=4096
 

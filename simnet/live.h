@@ -19,8 +19,9 @@
 // was stopped, so is the time that packets may have waited for it on their way in. What a peer did
 // during a run whose p99 is bad says nothing about the peer.
 //
-// Not here: user, mount and process namespaces, and what runs in them (scenarios/live_sandbox.h).
-// This is the one part of simnet that knows the operating system.
+// Not here: user, mount and process namespaces, and what runs in them
+// (scenarios/runner/live/live_sandbox.h). This is the one part of simnet that knows the operating
+// system.
 #ifndef SIMNET_LIVE_H
 #define SIMNET_LIVE_H
 

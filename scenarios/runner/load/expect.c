@@ -1,0 +1,287 @@
+// Parsing expectations: words, then clauses, then the time.
+#include "scenarios/runner/load/expect_priv.h"
+#include "scenarios/runner/load/filter.h"
+#include "scenarios/runner/load/load_priv.h"
+
+// A walk over the words of one expectation. A quoted string is one word, without its quotes.
+struct words {
+    struct arena *arena;
+    const struct scenario *scenario;
+    const struct scenario_expect *source;
+    struct bytes rest;
+    struct bytes word; // empty at the end
+    bool quoted;
+    struct err *err;
+};
+
+static void words_next(struct words *w)
+{
+    while (w->rest.len && (w->rest.at[0] == ' ' || w->rest.at[0] == '\t'))
+        w->rest = bytes_from(w->rest, 1);
+    size_t start = 0, end = 0;
+    w->quoted = w->rest.len && w->rest.at[0] == '"';
+    if (w->quoted) {
+        for (start = end = 1; end < w->rest.len && w->rest.at[end] != '"';)
+            end++;
+    } else {
+        while (end < w->rest.len && w->rest.at[end] != ' ' && w->rest.at[end] != '\t')
+            end++;
+    }
+    w->word = (struct bytes){w->rest.at + start, end - start};
+    w->rest = bytes_from(w->rest, w->quoted ? end + 1 : end);
+}
+
+static bool at_end(const struct words *w)
+{
+    return w->word.len == 0 && !w->quoted;
+}
+
+static bool fail(struct words *w, const char *expected)
+{
+    if (at_end(w))
+        return err_at(w->err, w->source->mark, "expected %s, got the end of \"%s\"", expected,
+                      w->source->text);
+    return err_at(w->err, w->source->mark, "expected %s, got '%.*s' in \"%s\"", expected,
+                  (int)w->word.len, (const char *)w->word.at, w->source->text);
+}
+
+static bool take(struct words *w, const char *word)
+{
+    if (w->quoted || !bytes_is(w->word, word))
+        return false;
+    words_next(w);
+    return true;
+}
+
+static const struct {
+    const char *text;
+    enum compare compare;
+} compares[] = {{"==", COMPARE_EQ}, {"is", COMPARE_EQ}, {"!=", COMPARE_NE}, {"<", COMPARE_LT},
+                {"<=", COMPARE_LE}, {">", COMPARE_GT},  {">=", COMPARE_GE}};
+
+static bool take_compare(struct words *w, enum compare *out)
+{
+    for (size_t i = 0; i < sizeof compares / sizeof compares[0]; i++) {
+        if (take(w, compares[i].text)) {
+            *out = compares[i].compare;
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool take_number(struct words *w, struct value *out)
+{
+    uint64_t number;
+    if (!bytes_parse_u64(w->word, INT64_MAX, &number))
+        return fail(w, "a whole number");
+    *out = (struct value){.kind = VALUE_NUMBER, .number = (int64_t)number};
+    words_next(w);
+    return true;
+}
+
+static bool take_time(struct words *w, nanotime *out)
+{
+    if (!time_parse(w->word, out))
+        return fail(w, "a time with its unit, such as 3s");
+    words_next(w);
+    return true;
+}
+
+// A decimal number times `one`, before its unit.
+static bool take_scaled(struct words *w, const char *what, uint64_t one, const char *unit,
+                        int64_t *out)
+{
+    size_t unit_len = strlen(unit), len = w->word.len;
+    uint64_t scaled;
+    if (len <= unit_len || memcmp(w->word.at + len - unit_len, unit, unit_len) != 0 ||
+        !load_decimal(bytes_of(w->word.at, len - unit_len), one, INT64_MAX, &scaled))
+        return fail(w, what);
+    *out = (int64_t)scaled;
+    words_next(w);
+    return true;
+}
+
+static bool take_word(struct words *w, const struct metric_ref *ref, struct value *out)
+{
+    const char *const *words = metric_words(ref);
+    for (const char *const *known = words; known && *known; known++) {
+        if (bytes_is(w->word, *known)) {
+            *out = (struct value){.kind = VALUE_WORD, .word = *known};
+            words_next(w);
+            return true;
+        }
+    }
+    struct text list = {0};
+    text_put(&list, "one of");
+    for (const char *const *known = words; known && *known; known++)
+        text_printf(&list, " %s", *known);
+    bool failed = fail(w, list.at);
+    text_free(&list);
+    return failed;
+}
+
+static bool take_value(struct words *w, const struct metric_ref *ref, struct value *out)
+{
+    switch (metric_kind(ref)) {
+    case VALUE_NUMBER:
+        return take_number(w, out);
+    case VALUE_TIME:
+        *out = (struct value){.kind = VALUE_TIME, .number = TIME_NEVER};
+        return take(w, "never") || take_time(w, &out->number);
+    case VALUE_BOOL:
+        *out = (struct value){.kind = VALUE_BOOL, .number = bytes_is(w->word, "true")};
+        return take(w, "true") || take(w, "false") || fail(w, "true or false");
+    case VALUE_WORD:
+        return take_word(w, ref, out);
+    case VALUE_DECIMAL:
+        *out = (struct value){.kind = VALUE_DECIMAL};
+        return take_scaled(w, "a number such as 3.8", 1000000, "", &out->number);
+    case VALUE_SHARE:
+        *out = (struct value){.kind = VALUE_SHARE};
+        return take_scaled(w, "a percentage such as 2.5%", RNG_BILLION / 100, "%", &out->number);
+    }
+    return false;
+}
+
+static bool parse_metric(struct words *w, struct clause *clause)
+{
+    if (at_end(w))
+        return fail(w, "the name of a metric");
+    if (!metric_resolve(w->arena, w->scenario, w->word, w->source->mark, &clause->ref, w->err))
+        return false;
+    words_next(w);
+    if (take_compare(w, &clause->compare))
+        return take_value(w, &clause->ref, &clause->value);
+    if (metric_kind(&clause->ref) != VALUE_BOOL)
+        return fail(w, "a comparison (== != < <= > >= is)");
+    clause->compare = COMPARE_EQ;
+    clause->value = (struct value){.kind = VALUE_BOOL, .number = 1};
+    return true;
+}
+
+static bool point_exists(const struct scenario *scenario, struct bytes point)
+{
+    for (unsigned i = 0; i < scenario->peers_count; i++) {
+        if (bytes_is(point, scenario->peers[i].name))
+            return true;
+    }
+    for (unsigned i = 0; i < scenario->servers_count; i++) {
+        if (bytes_is(point, scenario->servers[i].name))
+            return true;
+    }
+    for (unsigned i = 0; i < scenario->lans_count; i++) {
+        size_t len = strlen(scenario->lans[i].name);
+        if (bytes_starts(point, scenario->lans[i].name) &&
+            (bytes_is(bytes_from(point, len), ".inside") ||
+             bytes_is(bytes_from(point, len), ".outside")))
+            return true;
+    }
+    return false;
+}
+
+// "at POINT matches|matching FILTER"
+static bool parse_packets(struct words *w, struct clause *clause)
+{
+    clause->kind = CLAUSE_PACKETS;
+    if (!take(w, "at"))
+        return fail(w, "'at' and a vantage point");
+    if (!point_exists(w->scenario, w->word))
+        return fail(w, "a vantage point (a peer, a server, LAN.inside or LAN.outside)");
+    clause->point = arena_printf(w->arena, "%.*s", (int)w->word.len, (const char *)w->word.at);
+    words_next(w);
+    if (!take(w, "matches") && !take(w, "matching"))
+        return fail(w, "'matches' and a pcap filter in quotes");
+    if (!w->quoted)
+        return fail(w, "a pcap filter in quotes");
+    clause->filter = arena_printf(w->arena, "%.*s", (int)w->word.len, (const char *)w->word.at);
+    if (!filter_check(clause->filter, w->source->mark, w->err))
+        return false;
+    words_next(w);
+    return true;
+}
+
+static bool parse_clause(struct words *w, struct clause *clause)
+{
+    if (take(w, "as")) {
+        clause->kind = CLAUSE_COMPUTED;
+        return take(w, "computed") || fail(w, "'computed'");
+    }
+    if (take(w, "no")) {
+        clause->compare = COMPARE_EQ;
+        clause->value = (struct value){.kind = VALUE_NUMBER};
+        return take(w, "packet") ? parse_packets(w, clause) : fail(w, "'packet'");
+    }
+    if (take(w, "packets"))
+        return parse_packets(w, clause) &&
+               (take_compare(w, &clause->compare) || fail(w, "a comparison")) &&
+               take_number(w, &clause->value);
+    clause->negated = take(w, "not");
+    return parse_metric(w, clause);
+}
+
+static bool parse_when(struct words *w, struct expect *expect)
+{
+    expect->when = WHEN_END;
+    if (take(w, "within")) {
+        expect->when = WHEN_WITHIN;
+        return take_time(w, &expect->to);
+    }
+    if (take(w, "at")) {
+        expect->when = WHEN_AT;
+        return take_time(w, &expect->to);
+    }
+    if (take(w, "from")) {
+        expect->when = WHEN_DURING;
+        if (!take_time(w, &expect->from) || !(take(w, "to") || fail(w, "'to'")) ||
+            !take_time(w, &expect->to))
+            return false;
+        return expect->from < expect->to || err_at(w->err, w->source->mark,
+                                                   "expected a span that ends after it begins, got "
+                                                   "\"%s\"",
+                                                   w->source->text);
+    }
+    return true;
+}
+
+static bool check_when(struct words *w, const struct expect *expect)
+{
+    if (expect->when != WHEN_END && expect->to > w->scenario->limit) {
+        char limit[TIME_TEXT_MAX];
+        return err_at(w->err, w->source->mark, "expected a time within the limit of %s, got \"%s\"",
+                      time_print(w->scenario->limit, limit), w->source->text);
+    }
+    if (expect->needs_capture && expect->when != WHEN_END)
+        return err_at(w->err, w->source->mark,
+                      "expected packets to be counted over the whole run, got a time in \"%s\"",
+                      w->source->text);
+    return true;
+}
+
+struct expect *expect_parse(struct arena *arena, const struct scenario *scenario,
+                            const struct scenario_expect *source, struct err *err)
+{
+    struct words w = {.arena = arena,
+                      .scenario = scenario,
+                      .source = source,
+                      .rest = bytes_text(source->text),
+                      .err = err};
+    struct expect *expect = arena_alloc(arena, sizeof *expect);
+    expect->source = source;
+    words_next(&w);
+    struct clause **end = &expect->clauses;
+    do {
+        *end = arena_alloc(arena, sizeof **end);
+        if (!parse_clause(&w, *end))
+            return NULL;
+        expect->needs_capture |= (*end)->kind == CLAUSE_PACKETS;
+        end = &(*end)->next;
+    } while (take(&w, "and"));
+    if (!parse_when(&w, expect))
+        return NULL;
+    if (!at_end(&w)) {
+        fail(&w, "'and', 'within', 'at', 'from' or the end");
+        return NULL;
+    }
+    return check_when(&w, expect) ? expect : NULL;
+}

@@ -1,0 +1,407 @@
+// What getStats() of each peer says at a moment of the run, by the names and units of the W3C
+// (https://www.w3.org/TR/webrtc-stats/). Nothing here changes a peer: a run goes the same way
+// whether somebody asks or not.
+//
+// An object is named after its track ("inbound-audio"). Of a simulcast there is one outbound-rtp,
+// the sum of its layers; of candidates and pairs, those of the selected pair.
+#include "scenarios/runner/run/run_priv.h"
+
+#include "reports/stats.h"
+
+#include <stdio.h>
+
+#define ID_MAX 80
+#define SELECTED "candidate-pair"
+
+struct view {
+    struct run *run;
+    struct run_peer *peer;
+    nanotime at;
+    struct peer_stats stats;
+    struct stats *to;
+};
+
+struct track_view {
+    const struct scenario_track *track;
+    const struct codec *codec; // agreed on; NULL: not yet
+    struct media_track_stats stats;
+};
+
+// "inbound-audio"
+static const char *id_of(char id[ID_MAX], const char *what, const struct track_view *t)
+{
+    snprintf(id, ID_MAX, "%s-%s", what, t->track->label);
+    return id;
+}
+
+// ----------------------------------------------------------------------------------------- members
+
+static bool is_one_of(const char *name, const char *const *names)
+{
+    while (*names && strcmp(*names, name) != 0)
+        names++;
+    return *names != NULL;
+}
+
+// Members that the W3C gives to one kind alone, of the two RTP streams.
+static bool fits_kind(const char *name, bool video)
+{
+    static const char *const of_video[] = {"pliCount",
+                                           "firCount",
+                                           "framesReceived",
+                                           "framesDecoded",
+                                           "keyFramesDecoded",
+                                           "framesRendered",
+                                           "framesDropped",
+                                           "frameWidth",
+                                           "frameHeight",
+                                           "framesPerSecond",
+                                           "freezeCount",
+                                           "pauseCount",
+                                           "totalFreezesDuration",
+                                           "totalPausesDuration",
+                                           "totalInterFrameDelay",
+                                           "totalSquaredInterFrameDelay",
+                                           "framesAssembledFromMultiplePackets",
+                                           "totalAssemblyTime",
+                                           "framesSent",
+                                           "framesEncoded",
+                                           "keyFramesEncoded",
+                                           "hugeFramesSent",
+                                           "totalEncodedBytesTarget",
+                                           "qualityLimitationReason",
+                                           "qualityLimitationResolutionChanges",
+                                           NULL};
+    static const char *const of_audio[] = {"totalSamplesReceived",
+                                           "concealedSamples",
+                                           "silentConcealedSamples",
+                                           "concealmentEvents",
+                                           "insertedSamplesForDeceleration",
+                                           "removedSamplesForAcceleration",
+                                           "totalSamplesDuration",
+                                           "audioLevel",
+                                           NULL};
+    return !is_one_of(name, video ? of_audio : of_video);
+}
+
+static bool is_moment(const char *name)
+{
+    static const char end[] = "Timestamp";
+    size_t len = strlen(name);
+    return len >= sizeof end && strcmp(name + len - (sizeof end - 1), end) == 0;
+}
+
+static void put_member(struct stats *to, const char *name, const struct media_member *member,
+                       const void *stats)
+{
+    const char *at = (const char *)stats + member->offset;
+    int64_t number = 0;
+    const char *word;
+    bool truth;
+    if (member->unit != UNIT_WORD && member->unit != UNIT_BOOL)
+        memcpy(&number, at, sizeof number);
+    switch (member->unit) {
+    case UNIT_COUNT:
+    case UNIT_SIGNED:
+        stats_number(to, name, number);
+        break;
+    case UNIT_TIME:
+        (is_moment(name) ? stats_moment : stats_duration)(to, name, number);
+        break;
+    case UNIT_THOUSANDTH:
+        stats_decimal(to, name, number, 1000);
+        break;
+    case UNIT_MILLIONTH:
+        stats_decimal(to, name, number, 1000000);
+        break;
+    case UNIT_BILLIONTH:
+        stats_decimal(to, name, number, 1000000000);
+        break;
+    case UNIT_WORD:
+        memcpy(&word, at, sizeof word);
+        stats_text(to, name, word);
+        break;
+    case UNIT_BOOL:
+        memcpy(&truth, at, sizeof truth);
+        stats_bool(to, name, truth);
+        break;
+    }
+}
+
+// Of members whose zero means nothing: whether this one says something.
+static bool is_known(const char *name, const char *prefix, const struct track_view *t)
+{
+    if (strcmp(name, "rtxSsrc") == 0)
+        return t->stats.out.rtxSsrc != 0;
+    if (strcmp(name, "roundTripTime") == 0)
+        return strcmp(prefix, "remote-in.") == 0
+                   ? t->stats.remote_in.roundTripTimeMeasurements > 0
+                   : t->stats.remote_out.roundTripTimeMeasurements > 0;
+    return strcmp(name, "qualityLimitationBandwidth") != 0; // that is qualityLimitationDurations
+}
+
+// The members of one group ("in.") of a track.
+static void put_group(struct stats *to, const char *prefix, const struct track_view *t)
+{
+    size_t len = strlen(prefix);
+    bool video = t->track->config.kind == MEDIA_VIDEO;
+    for (const struct media_member *m = media_track_members; m->name; m++) {
+        const char *name = m->name + len;
+        if (strncmp(m->name, prefix, len) == 0 && fits_kind(name, video) &&
+            is_known(name, prefix, t))
+            put_member(to, name, m, &t->stats);
+    }
+}
+
+// ---------------------------------------------------------------------------------------- a track
+
+// RTCRtpStreamStats: what all four streams have.
+static void stream_begin(struct stats *to, const char *type, const char *what,
+                         const struct track_view *t)
+{
+    char id[ID_MAX];
+    stats_object(to, type, id_of(id, what, t));
+    stats_text(to, "kind", media_kind_name(t->track->config.kind));
+    stats_text(to, "transportId", "transport");
+    stats_text(to, "codecId", t->codec ? id_of(id, "codec", t) : NULL);
+}
+
+static void put_inbound(struct stats *to, const struct track_view *t)
+{
+    char id[ID_MAX];
+    bool reported = t->stats.remote_out.reportsSent > 0;
+    stream_begin(to, "inbound-rtp", "inbound", t);
+    stats_text(to, "trackIdentifier", t->track->label);
+    stats_text(to, "remoteId", reported ? id_of(id, "remote-outbound", t) : NULL);
+    put_group(to, "in.", t);
+    if (!reported)
+        return;
+    stream_begin(to, "remote-outbound-rtp", "remote-outbound", t);
+    stats_text(to, "localId", id_of(id, "inbound", t));
+    stats_number(to, "ssrc", (int64_t)t->stats.in.ssrc);
+    put_group(to, "remote-out.", t);
+}
+
+static void put_source(struct stats *to, const struct track_view *t)
+{
+    char id[ID_MAX];
+    stats_object(to, "media-source", id_of(id, "source", t));
+    stats_text(to, "trackIdentifier", t->track->label);
+    stats_text(to, "kind", media_kind_name(t->track->config.kind));
+    if (t->track->config.kind == MEDIA_AUDIO)
+        return;
+    stats_number(to, "width", (int64_t)t->stats.out.frameWidth);
+    stats_number(to, "height", (int64_t)t->stats.out.frameHeight);
+    stats_number(to, "frames", (int64_t)t->stats.out.framesEncoded);
+    stats_number(to, "framesPerSecond", (int64_t)t->stats.out.framesPerSecond);
+}
+
+static void put_outbound(struct stats *to, const struct track_view *t)
+{
+    char id[ID_MAX];
+    const struct media_remote_inbound *remote = &t->stats.remote_in;
+    bool reported = remote->roundTripTimeMeasurements || remote->packetsLost || remote->jitter;
+    stream_begin(to, "outbound-rtp", "outbound", t);
+    stats_text(to, "mediaSourceId", id_of(id, "source", t));
+    stats_text(to, "remoteId", reported ? id_of(id, "remote-inbound", t) : NULL);
+    put_group(to, "out.", t);
+    if (t->track->config.kind == MEDIA_VIDEO) {
+        stats_nested(to, "qualityLimitationDurations");
+        stats_duration(to, "bandwidth", t->stats.out.qualityLimitationBandwidth);
+    }
+    put_source(to, t);
+    if (!reported)
+        return;
+    stream_begin(to, "remote-inbound-rtp", "remote-inbound", t);
+    stats_text(to, "localId", id_of(id, "outbound", t));
+    stats_number(to, "ssrc", (int64_t)t->stats.out.ssrc);
+    put_group(to, "remote-in.", t);
+}
+
+static void put_codec(struct stats *to, const struct track_view *t)
+{
+    char id[ID_MAX], type[ID_MAX];
+    stats_object(to, "codec", id_of(id, "codec", t));
+    snprintf(type, sizeof type, "%s/%s", t->codec->video ? "video" : "audio", t->codec->name);
+    stats_text(to, "mimeType", type);
+    stats_text(to, "transportId", "transport");
+    stats_number(to, "clockRate", t->codec->clock_rate);
+    if (!t->codec->video)
+        stats_number(to, "channels", t->codec->channels);
+    if (t->codec->static_type >= 0)
+        stats_number(to, "payloadType", t->codec->static_type);
+}
+
+static void put_track(struct view *view, unsigned index, const struct scenario_track *track)
+{
+    struct track_view t = {.track = track};
+    view->run->ops->track_stats(view->peer->peer, view->at, index, &t.stats);
+    if (t.stats.codec) // the session has begun
+        t.codec = codec_by_name(track->config.kind == MEDIA_VIDEO, bytes_text(t.stats.codec));
+    if (t.codec)
+        put_codec(view->to, &t);
+    if (t.stats.receives && t.stats.in.packetsReceived)
+        put_inbound(view->to, &t);
+    if (t.stats.sends)
+        put_outbound(view->to, &t);
+}
+
+// ------------------------------------------------------------------------------------ the
+// transport
+
+static void put_transport(struct view *view)
+{
+    const struct peer_stats *s = &view->stats;
+    struct stats *to = view->to;
+    bool up = s->dtls_state == DTLS_CONNECTED;
+    stats_object(to, "transport", "transport");
+    // RTCTransportStats counts what goes over the selected pair, and no checks of ICE.
+    stats_number(to, "packetsSent", (int64_t)(s->dtls_sent + s->media_sent));
+    stats_number(to, "packetsReceived", (int64_t)(s->dtls_received + s->media_received));
+    stats_text(to, "iceRole", s->ice_role == ICE_CONTROLLING ? "controlling" : "controlled");
+    stats_text(to, "iceState", ice_state_name(s->ice_state));
+    stats_text(to, "dtlsState", dtls_state_name(s->dtls_state));
+    stats_text(to, "selectedCandidatePairId", s->has_selected ? SELECTED : NULL);
+    stats_text(to, "localCertificateId", "certificate");
+    stats_text(to, "remoteCertificateId", up ? "remote-certificate" : NULL);
+    stats_text(to, "tlsVersion", up ? "FEFD" : NULL); // DTLS 1.2
+    if (s->dtls_state != DTLS_NEW)
+        stats_text(to, "dtlsRole", s->dtls_role == DTLS_CLIENT ? "client" : "server");
+}
+
+static void put_candidate(struct stats *to, const struct ice_candidate *candidate, bool local)
+{
+    char address[IP_TEXT_MAX];
+    const char *type = local ? "local-candidate" : "remote-candidate";
+    stats_object(to, type, type);
+    stats_text(to, "transportId", "transport");
+    stats_text(to, "address", ip_print(&candidate->addr.ip, address));
+    stats_number(to, "port", candidate->addr.port);
+    stats_text(to, "protocol", "udp");
+    stats_text(to, "candidateType", ice_candidate_type_name(candidate->type));
+    stats_number(to, "priority", candidate->priority);
+    stats_text(to, "foundation", candidate->foundation[0] ? candidate->foundation : NULL);
+    if (addr_is_none(&candidate->related))
+        return;
+    stats_text(to, "relatedAddress", ip_print(&candidate->related.ip, address));
+    stats_number(to, "relatedPort", candidate->related.port);
+}
+
+static void put_pair(struct view *view)
+{
+    const struct peer_stats *s = &view->stats;
+    struct media_transport_stats media = {0};
+    if (!s->has_selected)
+        return;
+    if (view->run->ops->transport_stats)
+        view->run->ops->transport_stats(view->peer->peer, &media);
+    stats_object(view->to, "candidate-pair", SELECTED);
+    stats_text(view->to, "transportId", "transport");
+    stats_text(view->to, "localCandidateId", "local-candidate");
+    stats_text(view->to, "remoteCandidateId", "remote-candidate");
+    stats_text(view->to, "state", "succeeded");
+    stats_bool(view->to, "nominated", s->selected.nominated);
+    stats_number(view->to, "consentRequestsSent", s->ice.consent_checks);
+    if (media.availableOutgoingBitrate)
+        stats_number(view->to, "availableOutgoingBitrate", (int64_t)media.availableOutgoingBitrate);
+    put_candidate(view->to, &s->selected.local, true);
+    put_candidate(view->to, &s->selected.remote, false);
+}
+
+static unsigned identity_of(const struct run_peer *peer)
+{
+    return peer->scenario->identity_given ? peer->scenario->config.identity : peer->index;
+}
+
+static void put_certificate(struct stats *to, const char *id, unsigned identity)
+{
+    const struct dtls_fingerprint *fingerprint =
+        dtls_identity_fingerprint(dtls_identity_pooled(identity));
+    stats_object(to, "certificate", id);
+    stats_text(to, "fingerprint", fingerprint->value);
+    stats_text(to, "fingerprintAlgorithm", fingerprint->hash);
+}
+
+static void put_channels(struct view *view)
+{
+    char id[ID_MAX];
+    for (unsigned i = 0; i < view->peer->channels_count; i++) {
+        const struct channel_track *c = &view->peer->channels[i];
+        snprintf(id, sizeof id, "channel-%u", i);
+        stats_object(view->to, "data-channel", id);
+        stats_text(view->to, "label", c->label);
+        stats_text(view->to, "state",
+                   c->opened > c->closed ? "open"
+                   : c->closed           ? "closed"
+                                         : "connecting");
+        stats_number(view->to, "messagesSent", (int64_t)c->sent);
+        stats_number(view->to, "messagesReceived", (int64_t)c->received);
+        stats_number(view->to, "bytesReceived", (int64_t)c->bytes_received);
+    }
+}
+
+static void put_peer(struct view *view)
+{
+    const struct scenario *scenario = view->run->scenario;
+    const struct run_peer *peer = view->peer;
+    view->run->ops->stats(peer->peer, &view->stats);
+    stats_peer(view->to, peer->scenario->name);
+    stats_object(view->to, "peer-connection", "peer-connection");
+    stats_number(view->to, "dataChannelsOpened", view->stats.channels_opened);
+    stats_number(view->to, "dataChannelsClosed", view->stats.channels_closed);
+    put_certificate(view->to, "certificate", identity_of(peer));
+    if (view->stats.dtls_state == DTLS_CONNECTED)
+        put_certificate(view->to, "remote-certificate",
+                        identity_of(&view->run->peers[peer->remote]));
+    put_transport(view);
+    put_pair(view);
+    put_channels(view);
+    if (peer->session == NO_SESSION || !view->run->ops->track_stats)
+        return;
+    const struct scenario_session *session = &scenario->sessions[peer->session];
+    for (unsigned i = 0; i < session->tracks_count; i++)
+        put_track(view, i, &session->tracks[i]);
+}
+
+// ------------------------------------------------------------------------------------- over the
+// run
+
+static void sample(struct run *run, nanotime at)
+{
+    stats_sample(run->stats, at);
+    for (unsigned i = 0; i < run->scenario->peers_count; i++) {
+        struct view view = {.run = run, .peer = &run->peers[i], .at = at, .to = run->stats};
+        put_peer(&view);
+    }
+}
+
+void call_stats_begin(struct run *run)
+{
+    run->stats_interval =
+        run->options.stats_interval ? run->options.stats_interval : run->scenario->stats_interval;
+    if (run->stats_interval == 0 || run->live)
+        return;
+    run->stats = stats_new(run->scenario->id, run->stats_interval);
+    run->stats_due = run->stats_interval;
+}
+
+void call_stats_before(struct run *run, nanotime now)
+{
+    for (; run->stats && run->stats_due < now; run->stats_due += run->stats_interval)
+        sample(run, run->stats_due);
+}
+
+void call_stats_end(struct run *run)
+{
+    if (!run->stats)
+        return;
+    call_stats_before(run, run->ended_at);
+    sample(run, run->ended_at);
+}
+
+bool run_stats(struct run *run, struct text *to)
+{
+    if (run->stats)
+        stats_print(run->stats, to);
+    return run->stats != NULL;
+}
