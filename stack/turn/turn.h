@@ -183,7 +183,8 @@ void turn_server_stream_closed(struct turn_server *server, nanotime now, unsigne
 bool turn_server_poll(struct turn_server *server, nanotime now, struct turn_server_output *out);
 nanotime turn_server_deadline(const struct turn_server *server);
 
-// The driver could not bind `relay`: the allocation is answered with 508 and forgotten.
+// The driver could not bind `relay`: another program may have the port. The server asks for another
+// port; after 8 that failed, or for one that was reserved, the answer is 508 and it is forgotten.
 void turn_server_bind_failed(struct turn_server *server, nanotime now, const struct addr *relay);
 // Forget everything, as a restarted process would.
 void turn_server_reset(struct turn_server *server, nanotime now);

@@ -193,6 +193,7 @@ struct turn_allocation *turn_server_add(struct turn_server *server, nanotime now
     allocation->relay = (struct addr){server->config.relay_ip, port};
     allocation->live = true;
     allocation->token = 0;
+    allocation->binds_failed = 0;
     allocation->expires_at = expires_at;
     struct addr value = slot_addr(slot), key = client_key(client, server->speaking);
     turn_table_put(&server->by_client, &key, &value, now, TIME_NEVER);
@@ -210,6 +211,14 @@ void turn_server_extend(struct turn_server *server, struct turn_allocation *allo
 {
     allocation->expires_at = expires_at;
     heap_fix(server, allocation->heap_at);
+}
+
+void turn_server_move(struct turn_server *server, struct turn_allocation *allocation, uint16_t port)
+{
+    turn_ports_free(&server->ports, allocation->relay.port);
+    allocation->relay.port = port;
+    turn_ports_take(&server->ports, port, slot_of(server, allocation));
+    output_socket(server, TURN_SERVER_BIND, &allocation->relay);
 }
 
 void turn_server_remove(struct turn_server *server, nanotime now,
@@ -475,16 +484,11 @@ void turn_server_bind_failed(struct turn_server *server, nanotime now, const str
     if (slot == TURN_NONE || !ip_equal(&relay->ip, &server->config.relay_ip))
         return;
     struct turn_allocation *allocation = &server->allocations[slot];
+    // The success is still waiting: take it back.
     if (allocation->reply_at >= server->queue.first && turn_server_has_room(server)) {
-        // The success is still waiting: take it back, and refuse instead.
         turn_queue_cancel(&server->queue, allocation->reply_at);
-        struct stun_msg msg = {.class = STUN_REQUEST, .method = STUN_ALLOCATE};
-        memcpy(msg.id, allocation->id, sizeof msg.id);
-        struct datagram request = {allocation->client, server->config.listen, {0}};
-        server->speaking = allocation->stream;
-        turn_server_refuse(server, now, &request, &msg, &allocation->login,
-                           STUN_INSUFFICIENT_CAPACITY);
-        server->speaking = 0;
+        if (turn_server_allocate_again(server, now, allocation))
+            return;
     }
     uint64_t at = server->queue.end;
     turn_server_remove(server, now, allocation);

@@ -89,6 +89,8 @@ struct turn_connection {
     struct turn_stream framing;
 };
 
+#define TURN_BINDS_MAX 8 // ports to try for one allocation
+
 struct turn_allocation {
     struct addr client, relay;
     unsigned stream; // the client's connection + 1; 0: it speaks UDP
@@ -98,7 +100,9 @@ struct turn_allocation {
     bool live;
     uint8_t id[STUN_ID_LEN];       // of the request that made it
     struct turn_login login;       // of that request
+    uint64_t has;                  // the attributes of that request
     uint64_t reply_at;             // the number of its answer in the queue
+    unsigned binds_failed;         // ports that others on this host turned out to have
     uint64_t token;                // of the reservation that it made; 0: none
     struct turn_table permissions; // IP (port 0) -> nothing
     struct turn_table by_peer;     // peer -> channel number, as a port
@@ -138,6 +142,9 @@ void turn_server_extend(struct turn_server *server, struct turn_allocation *allo
 // Fill in where the bytes of `slot` go: to a client by UDP or by its connection.
 void turn_server_address(const struct turn_server *server, struct turn_queue_slot *slot,
                          const struct addr *client, unsigned stream);
+// It gets another port.
+void turn_server_move(struct turn_server *server, struct turn_allocation *allocation,
+                      uint16_t port);
 // Forget it and close its socket.
 void turn_server_remove(struct turn_server *server, nanotime now,
                         struct turn_allocation *allocation);
@@ -148,6 +155,10 @@ enum turn_drop turn_server_request(struct turn_server *server, nanotime now,
 // Answer with an error; `login->key` signs it.
 void turn_server_refuse(struct turn_server *server, nanotime now, const struct datagram *request,
                         const struct stun_msg *msg, const struct turn_login *login, unsigned code);
+// The port of an allocation whose answer has not gone out cannot be had: answer with another, or,
+// after a few, refuse. False: refused, and it must go.
+bool turn_server_allocate_again(struct turn_server *server, nanotime now,
+                                struct turn_allocation *allocation);
 bool turn_server_is_forbidden(const struct turn_server *server, const struct ip *peer);
 // A message of a client, to one of the listening addresses.
 enum turn_drop turn_server_from_client(struct turn_server *server, nanotime now,

@@ -180,12 +180,36 @@ static unsigned allocate(struct exchange *x)
     made->account->live++;
     made->login = x->login;
     made->token = token;
+    made->has = x->msg->has;
     memcpy(made->id, x->msg->id, sizeof made->id);
     char client[ADDR_TEXT_MAX], relay[ADDR_TEXT_MAX];
     trace(&server->config.trace, x->now, "allocated %s for %s of %s",
           addr_print(&made->relay, relay), addr_print(&made->client, client), made->account->name);
     allocate_reply(x, made);
     return 0;
+}
+
+bool turn_server_allocate_again(struct turn_server *server, nanotime now,
+                                struct turn_allocation *allocation)
+{
+    struct stun_msg msg = {.class = STUN_REQUEST, .method = STUN_ALLOCATE, .has = allocation->has};
+    memcpy(msg.id, allocation->id, sizeof msg.id);
+    struct datagram request = {allocation->client, server->config.listen, {0}};
+    struct exchange x = {server, now, &request, &msg, allocation->login, allocation};
+    // The port is the server's choice (RFC 8656 7.2), unless a reservation made it.
+    bool reserved = allocation->token || stun_has(&msg, STUN_RESERVATION_TOKEN);
+    bool again = !reserved && ++allocation->binds_failed < TURN_BINDS_MAX;
+    uint16_t port = again ? allocate_port(&x) : 0;
+    server->speaking = allocation->stream;
+    if (port) {
+        turn_server_move(server, allocation, port);
+        allocate_reply(&x, allocation);
+    } else {
+        turn_server_refuse(server, now, &request, &msg, &allocation->login,
+                           STUN_INSUFFICIENT_CAPACITY);
+    }
+    server->speaking = 0;
+    return port != 0;
 }
 
 // ------------------------------------------------------------------------------ the other methods

@@ -35,7 +35,8 @@ struct world {
     // What the wire does.
     uint32_t loss, duplication, reordering; // per billion
     bool cut;                               // nothing arrives
-    bool refuse_bind;
+    unsigned refuse_binds;                  // so many of the next sockets cannot be had
+    unsigned binds_refused;
     struct rng rng;
     // What was seen.
     struct addr sockets[WORLD_SOCKETS_MAX]; // open relayed addresses
@@ -168,8 +169,10 @@ static inline void world_server_output(struct world *world, const struct turn_se
         world_send(world, &out->datagram.from, &out->datagram.to, out->datagram.bytes);
         return;
     case TURN_SERVER_BIND:
-        if (world->refuse_bind) {
+        if (world->refuse_binds > 0) {
             struct addr relay = out->relay;
+            world->refuse_binds--;
+            world->binds_refused++;
             turn_server_bind_failed(world->server, world->now, &relay);
             return;
         }
