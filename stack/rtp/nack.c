@@ -62,6 +62,8 @@ static size_t find(const struct nack *n, int64_t sequence)
 void nack_forget(struct nack *n, int64_t up_to)
 {
     drop_first(n, find(n, up_to + 1));
+    if (n->newest >= 0 && up_to > n->newest)
+        n->newest = up_to; // what is missing up to here will not be noted either
 }
 
 static void note_gap(struct nack *n, nanotime now, int64_t from, int64_t to)
@@ -106,7 +108,9 @@ size_t nack_poll(struct nack *n, nanotime now, uint16_t *missing, size_t max)
     nanotime again = n->rtt > AGAIN_LEAST ? n->rtt : AGAIN_LEAST;
     for (size_t i = 0; i < n->count; i++) {
         struct missing m = n->missing[i];
-        if (m.tries >= NACK_TRIES || now - m.noted_at > NACK_AGE) {
+        // The last time asked may still be answered.
+        bool tried = m.tries >= NACK_TRIES && m.due <= now;
+        if (tried || now - m.noted_at >= NACK_AGE) {
             n->gave_up = true;
             continue;
         }
@@ -125,7 +129,7 @@ nanotime nack_deadline(const struct nack *n)
 {
     nanotime at = TIME_NEVER;
     for (size_t i = 0; i < n->count; i++)
-        at = time_min(at, n->missing[i].due);
+        at = time_min(at, time_min(n->missing[i].due, n->missing[i].noted_at + NACK_AGE));
     return at;
 }
 

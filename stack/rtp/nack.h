@@ -1,8 +1,9 @@
 // What a receiver misses, and when to ask for it (RFC 4585 6.2.1).
 //
 // A gap in the sequence numbers is first taken for reordering; after NACK_REORDER it is asked for,
-// and again each round trip, until it comes, NACK_TRIES are used up, or it is older than
-// NACK_AGE. Sequence numbers are unwrapped (rtp_unwrap).
+// and again each round trip and a quarter (25 ms at least), until it comes, NACK_TRIES are used up
+// and the last one's answer did not come either, or it has been missing for NACK_AGE. Sequence
+// numbers are unwrapped (rtp_unwrap).
 #ifndef STACK_RTP_NACK_H
 #define STACK_RTP_NACK_H
 
@@ -24,8 +25,10 @@ void nack_set_rtt(struct nack *nack, nanotime rtt); // else 100 ms are taken
 void nack_packet(struct nack *nack, nanotime now, int64_t sequence);
 // Those that are due, in rising order; each counts as asked for. How many; at most `max`.
 size_t nack_poll(struct nack *nack, nanotime now, uint16_t *missing, size_t max);
+// When something is due, or given up: poll again. TIME_NEVER: nothing is missing.
 nanotime nack_deadline(const struct nack *nack);
-// Nothing up to here matters any more (a key frame made it obsolete).
+// Nothing up to here matters any more (a key frame made it obsolete), also of what did not come
+// yet. Not counted as given up.
 void nack_forget(struct nack *nack, int64_t up_to);
 // True once after packets were given up: only a key frame helps.
 bool nack_gave_up(struct nack *nack);
