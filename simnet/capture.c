@@ -46,7 +46,8 @@ void capture_free(struct capture *capture)
     free(capture->scratch);
 }
 
-uint32_t capture_add(struct capture *capture, nanotime now, struct bytes head, struct bytes body)
+uint32_t capture_add(struct capture *capture, nanotime now, struct bytes head, struct bytes body,
+                     int16_t first)
 {
     if (capture->len + head.len > capture->max) {
         capture->max = (capture->len + head.len) * 2;
@@ -57,7 +58,7 @@ uint32_t capture_add(struct capture *capture, nanotime now, struct bytes head, s
         capture->marks = mem_grow(capture->marks, capture->room * sizeof *capture->marks);
     }
     capture->marks[capture->count++] =
-        (struct capture_mark){now, capture->len, body.at, (uint32_t)body.len};
+        (struct capture_mark){now, capture->len, body.at, (uint32_t)body.len, first};
     memcpy(capture->bytes + capture->len, head.at, head.len);
     capture->len += head.len;
     return capture->count;
@@ -88,8 +89,11 @@ void capture_packet(struct world *world, unsigned capture, struct packet *packet
         return;
     size_t head = packet->len;
     struct bytes body = {NULL, 0};
+    int16_t first = -1;
     if (packet->protocol == PROTOCOL_UDP) {
         size_t from = packet->transport + NET_UDP_HEADER_LEN;
+        if (packet->len > from)
+            first = packet->at[from];
         if (packet->len >= from + CAPTURE_SHARED_MIN) {
             head = from;
             body = bytes_of(packet->at + from, packet->len - from);
@@ -100,7 +104,7 @@ void capture_packet(struct world *world, unsigned capture, struct packet *packet
     }
     packet->capture = capture;
     packet->number =
-        capture_add(&world->captures[capture], world->now, bytes_of(packet->at, head), body);
+        capture_add(&world->captures[capture], world->now, bytes_of(packet->at, head), body, first);
 }
 
 unsigned capture_new(struct world *world, const char *name)
@@ -164,4 +168,11 @@ struct capture_packet world_capture_packet(const struct world *world, unsigned c
     const struct capture *at = &world->captures[capture];
     struct bytes bytes = capture_bytes(at, number);
     return (struct capture_packet){at->marks[number - 1].time, bytes};
+}
+
+int world_capture_first(const struct world *world, unsigned capture, unsigned number)
+{
+    assert(capture < world->captures_count);
+    assert(number >= 1 && number <= world->captures[capture].count);
+    return world->captures[capture].marks[number - 1].first;
 }

@@ -13,6 +13,7 @@ struct capture_mark {
     size_t at;           // where its bytes begin
     const uint8_t *body; // of the store, after those; NULL: there is none
     uint32_t body_len;
+    int16_t first; // byte of the UDP payload; -1: there is none
 };
 
 struct capture_scratch {
@@ -36,8 +37,9 @@ struct capture_store {
 };
 
 void capture_free(struct capture *capture);
-// Returns the packet's number, from 1. `body` is of the store, or empty.
-uint32_t capture_add(struct capture *capture, nanotime now, struct bytes head, struct bytes body);
+// Returns the packet's number, from 1. `body` is of the store, or empty; `first` as in the mark.
+uint32_t capture_add(struct capture *capture, nanotime now, struct bytes head, struct bytes body,
+                     int16_t first);
 // The whole packet; until the next call on this capture.
 struct bytes capture_bytes(const struct capture *capture, uint32_t number);
 

@@ -79,6 +79,17 @@ size_t packet_len(enum ip_family family, size_t payload_len)
 // machine reads them, and stored as it writes them.
 static uint64_t sum_bytes(uint64_t sum, const uint8_t *at, size_t len)
 {
+    uint64_t even = 0, odd = 0, carries = 0;
+    for (; len >= 16; at += 16, len -= 16) { // two chains of additions that overlap
+        uint64_t words[2];
+        memcpy(&words[0], at, 8);
+        memcpy(&words[1], at + 8, 8);
+        even += words[0];
+        carries += even < words[0];
+        odd += words[1];
+        carries += odd < words[1];
+    }
+    sum += (even & 0xffffffff) + (even >> 32) + (odd & 0xffffffff) + (odd >> 32) + carries;
     for (; len >= 8; at += 8, len -= 8) {
         uint64_t word;
         memcpy(&word, at, 8);
@@ -125,17 +136,20 @@ static uint8_t *checksum_at(struct packet *packet)
 }
 
 // The sum of the pseudo-header, the UDP or TCP header and the payload: all ones when the checksum
-// is right.
+// is right. Who made the packet has summed its payload, and nothing on the way changes that: only
+// what may be rewritten is read again.
 static uint16_t transport_sum(const struct packet *packet)
 {
     uint32_t len = packet->len - packet->transport;
+    uint32_t rest = packet->has_payload_sum ? NET_UDP_HEADER_LEN : len;
     uint8_t pseudo[8] = {[5] = packet->protocol, [6] = (uint8_t)(len >> 8), [7] = (uint8_t)len};
     uint64_t sum = sum_bytes(0, pseudo, sizeof pseudo);
     if (is_v4(packet))
         sum = sum_bytes(sum, packet->at + V4_FROM, 8);
     else
         sum = sum_bytes(sum, packet->at + V6_FROM, 32);
-    return sum_fold(sum_bytes(sum, packet->at + packet->transport, len));
+    sum += packet->has_payload_sum ? packet->payload_sum : 0;
+    return sum_fold(sum_bytes(sum, packet->at + packet->transport, rest));
 }
 
 // RFC 768: a checksum that comes out zero is sent as all ones; zero means none. TCP has no such
@@ -199,6 +213,7 @@ static struct packet *packet_begin(struct packet_pool *pool, const struct addr *
     packet->to = *to;
     packet->number = 0;
     packet->body = NULL;
+    packet->has_payload_sum = false;
     packet->len = (uint32_t)len;
     packet->transport = v4 ? NET_IP_HEADER_LEN : IP_V6_HEADER_LEN;
     packet->protocol = protocol;
@@ -232,6 +247,8 @@ struct packet *packet_new(struct packet_pool *pool, const struct addr *from, con
     write_u16(&w, (uint16_t)(NET_UDP_HEADER_LEN + payload.len));
     write_u16(&w, 0);
     write_bytes(&w, payload);
+    packet->payload_sum = sum_fold(sum_bytes(0, payload.at, payload.len));
+    packet->has_payload_sum = true;
     packet_end(packet, &w);
     return packet;
 }
@@ -313,6 +330,7 @@ struct packet *packet_parse(struct packet_pool *pool, struct bytes bytes, enum n
     packet->to = read_addr(bytes.at + (v4 ? V4_TO : V6_TO), v4 ? IP_V4 : IP_V6, ports + 2);
     packet->number = 0;
     packet->body = NULL;
+    packet->has_payload_sum = false;
     packet->len = (uint32_t)bytes.len;
     packet->transport = (uint16_t)header_len;
     packet->protocol = protocol;
@@ -394,6 +412,7 @@ void packet_flip(struct packet *packet, uint64_t bit)
     }
     bit %= bits;
     packet->body = NULL;
+    packet->has_payload_sum = false;
     packet->at[from + bit / 8] ^= (uint8_t)(1u << bit % 8);
 }
 

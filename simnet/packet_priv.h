@@ -23,7 +23,9 @@ struct packet {
     uint32_t capture, number; // where it was recorded last; number 0: nowhere
     const uint8_t *body;      // its payload in the store of captures; NULL: not there, or changed
     uint32_t len;
-    uint16_t transport; // where the UDP or TCP header begins
+    uint16_t transport;   // where the UDP or TCP header begins
+    uint16_t payload_sum; // of UDP, not yet a checksum, while has_payload_sum
+    bool has_payload_sum; // no byte of the payload has changed since it was made
     uint8_t protocol;
     uint8_t class;
     uint8_t at[];

@@ -234,6 +234,9 @@ int world_capture_find(const struct world *world, const char *name); // -1: none
 unsigned world_capture_count(const struct world *world, unsigned capture);
 struct capture_packet world_capture_packet(const struct world *world, unsigned capture,
                                            unsigned number); // from 1, as Wireshark counts
+// The first byte of its UDP payload, without putting the packet together: who looks for a protocol
+// (RFC 7983 7) passes over most packets by it. -1: there is none.
+int world_capture_first(const struct world *world, unsigned capture, unsigned number);
 // A vantage point of the owner's own, for what was never on a wire: media before it is encrypted.
 // Only with `capture` of the config.
 unsigned world_capture_new(struct world *world, const char *name);

@@ -10,6 +10,7 @@
 #define IPV6_NEXT_HEADER 6
 #define UDP_LEN 8
 #define PROTOCOL_UDP 17
+#define COUNTED_MAX 0x4f // the first byte of STUN, DTLS and ChannelData is no larger
 
 static struct bytes udp_payload(struct bytes packet)
 {
@@ -49,7 +50,10 @@ struct capture_counts capture_counts(const struct world *world, unsigned capture
 {
     struct capture_counts counts = {0};
     unsigned packets = world_capture_count(world, capture);
-    for (unsigned i = 1; i <= packets; i++)
-        count_payload(&counts, udp_payload(world_capture_packet(world, capture, i).bytes));
+    for (unsigned i = 1; i <= packets; i++) {
+        int first = world_capture_first(world, capture, i);
+        if (first >= 0 && first <= COUNTED_MAX) // media is most of a call
+            count_payload(&counts, udp_payload(world_capture_packet(world, capture, i).bytes));
+    }
     return counts;
 }
