@@ -31,8 +31,9 @@ struct frame_buffer {
     int64_t newest;      // the highest that came
     bool broken;         // waits for a key frame
     nanotime hole_since; // TIME_NEVER: no hole is being waited for
-    nanotime wait;       // for a hole
-    nanotime repair;     // the most that a repair makes frames wait
+    bool unfinished; // the end of the frame at `next` has not come, and nothing is missing so far
+    nanotime wait;   // for a hole
+    nanotime repair; // the most that a repair makes frames wait
     bool has_dropped;
     uint32_t dropped_timestamp; // of the frame that was dropped last
 
@@ -203,11 +204,13 @@ static void schedule(struct frame_buffer *b)
     b->stats.jitterBufferMinimumDelay += b->jitter;
 }
 
-// The frame that begins at `next`, if all of it is there.
-static bool assemble(struct frame_buffer *b)
+// The frame that begins at `next`, if all of it is there. Else: does a hole keep it, or has its end
+// not come yet?
+static bool assemble(struct frame_buffer *b, bool *hole)
 {
     bool repaired = false;
     const struct slot *first = slot_of(b, b->next);
+    *hole = !first;
     if (!first)
         return false;
     struct frame frame = {.timestamp = first->timestamp,
@@ -219,6 +222,7 @@ static bool assemble(struct frame_buffer *b)
                           .whole_at = first->at};
     for (int64_t i = b->next; i <= b->newest; i++) {
         const struct slot *slot = slot_of(b, i);
+        *hole = !slot;
         if (!slot)
             return false;
         frame.first_at = time_min(frame.first_at, slot->at);
@@ -258,13 +262,19 @@ static void advance(struct frame_buffer *b, nanotime now)
         b->hole_since = TIME_NEVER;
         return;
     }
-    if (assemble(b)) {
+    bool hole = false;
+    if (assemble(b, &hole)) {
         b->has_ready = true;
         b->last_picture = slot_of(b, b->next)->picture;
         b->last_picture_long = slot_of(b, b->next)->picture_long;
         b->hole_since = TIME_NEVER;
         count_whole(b);
         schedule(b);
+        return;
+    }
+    b->unfinished = !hole; // a large frame on a slow path takes the time it takes
+    if (!hole) {
+        b->hole_since = TIME_NEVER;
         return;
     }
     if (b->hole_since == TIME_NEVER)
@@ -340,7 +350,7 @@ static void count_gap(struct frame_buffer *b, nanotime gap)
         stats->totalPausesDuration += gap;
     } else if (b->deltas_count == MEAN_FRAMES) {
         nanotime mean = b->deltas_sum / MEAN_FRAMES;
-        if (gap > time_max(3 * mean, mean + FREEZE_MORE)) {
+        if (gap >= time_max(3 * mean, mean + FREEZE_MORE)) { // "is equal or exceeds"
             stats->freezeCount++;
             stats->totalFreezesDuration += gap;
         }
@@ -361,6 +371,7 @@ bool frame_buffer_poll(struct frame_buffer *b, nanotime now, struct frame *out)
         return false;
     *out = b->ready;
     b->has_ready = false;
+    b->unfinished = false;
     b->next = b->ready.last + 1;
     b->stats.framesDecoded++;
     b->stats.keyFramesDecoded += out->keyframe;
@@ -379,7 +390,7 @@ nanotime frame_buffer_deadline(const struct frame_buffer *b)
         return b->due;
     if (b->hole_since != TIME_NEVER)
         return b->hole_since + b->wait;
-    return !b->broken && b->next <= b->newest ? 0 : TIME_NEVER;
+    return !b->broken && !b->unfinished && b->next <= b->newest ? 0 : TIME_NEVER;
 }
 
 struct bytes frame_buffer_payload(const struct frame_buffer *b, int64_t sequence)

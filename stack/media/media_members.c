@@ -48,7 +48,7 @@ const struct media_member media_track_members[] = {
     IN(frameWidth, COUNT, "pixels of the last frame"),
     IN(frameHeight, COUNT, "pixels of the last frame"),
     IN(framesPerSecond, COUNT, "frames decoded in the last second"),
-    IN(freezeCount, COUNT, "gaps of more than max(3 d, d + 150 ms), d the mean of 30"),
+    IN(freezeCount, COUNT, "gaps of at least max(3 d, d + 150 ms), d the mean of 30"),
     IN(pauseCount, COUNT, "gaps of more than 5 s"),
     IN(totalFreezesDuration, TIME, "sum of the freezes"),
     IN(totalPausesDuration, TIME, "sum of the pauses"),
