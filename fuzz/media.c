@@ -161,14 +161,13 @@ static void check_side(int side)
         assert(s.in.keyFramesDecoded <= s.in.framesDecoded);
         assert(s.in.concealedSamples <= s.in.totalSamplesReceived);
         assert(s.in.silentConcealedSamples <= s.in.concealedSamples);
-        assert(s.in.retransmittedPacketsReceived <= s.in.packetsReceived);
         assert(s.in.jitter >= 0 && s.in.jitterBufferDelay >= 0 && s.in.totalFreezesDuration >= 0);
         assert(s.out.retransmittedPacketsSent <= s.out.packetsSent);
         assert(s.out.framesSent <= s.out.framesEncoded);
         assert(s.out.targetBitrate <= MAX_BPS);
         assert(s.quality.mos == 0 || (s.quality.mos >= 1000 && s.quality.mos <= 4500));
         assert(bench.hostile || s.quality.damaged == 0);
-        received += s.in.packetsReceived;
+        received += s.in.packetsReceived + s.in.retransmittedPacketsReceived; // of two SSRCs
     }
     assert(received <= bench.sent[1 - side] + bench.extra[side]);
 }
