@@ -31,6 +31,9 @@ struct peer_track {
     int section;                 // -1: none yet
 };
 
+// What poll asks in turn.
+enum peer_part { PEER_PART_GATHER, PEER_PART_ICE, PEER_PART_DATA, PEER_PART_MEDIA, PEER_PARTS };
+
 // Before the bytes of a packet that waits for PEER_CLEAR.
 struct peer_clear {
     struct addr from, to;
@@ -53,8 +56,9 @@ struct peer {
     struct ice_agent *ice;
     struct gather gather;
     enum peer_closing closing;
-    bool changed;        // PEER_CHANGED is due
-    nanotime release_at; // when relays that the nominated pair does not use go back
+    bool changed;             // PEER_CHANGED is due
+    nanotime due[PEER_PARTS]; // before that the part has nothing to say, unless something moves it
+    nanotime release_at;      // when relays that the nominated pair does not use go back
 
     // Our candidates of this generation, as ICE completed them.
     struct ice_candidate *locals;

@@ -130,6 +130,22 @@ static enum peer_drop dropped(struct peer *p, nanotime now, const struct datagra
     return drop;
 }
 
+// Any part may have something to say.
+static void touch(struct peer *p)
+{
+    for (unsigned i = 0; i < PEER_PARTS; i++)
+        p->due[i] = 0;
+}
+
+// What it came to: media moves media alone, and is most of what comes.
+static void touched_by(struct peer *p, struct bytes datagram)
+{
+    if (datagram.len && datagram.at[0] >= 128)
+        p->due[PEER_PART_MEDIA] = 0;
+    else
+        touch(p);
+}
+
 static enum peer_drop input(void *peer, nanotime now, const struct datagram *datagram)
 {
     struct peer *p = peer;
@@ -137,11 +153,14 @@ static enum peer_drop input(void *peer, nanotime now, const struct datagram *dat
     enum peer_drop drop = PEER_KEPT;
     switch (gather_input(&p->gather, now, datagram)) {
     case GATHER_TOOK:
+        touch(p);
         break;
     case GATHER_REFUSED:
+        touch(p);
         drop = p->closing == PEER_OPEN ? PEER_REFUSED : PEER_AFTER_CLOSE;
         break;
     case GATHER_NOT_OURS:
+        touched_by(p, datagram->bytes);
         drop = base_input(p, now, datagram);
         break;
     }
@@ -153,6 +172,7 @@ static void stream_event(void *peer, nanotime now, unsigned stream, enum peer_st
 {
     struct peer *p = peer;
     struct datagram datagram = {.bytes = bytes};
+    touch(p);
     if (gather_stream_event(&p->gather, now, stream, event, bytes) == GATHER_REFUSED)
         dropped(p, now, &datagram, PEER_REFUSED);
 }
@@ -262,6 +282,7 @@ static enum peer_step release_step(struct peer *p, nanotime now)
     if (now < p->release_at)
         return PEER_IDLE;
     p->release_at = TIME_NEVER;
+    p->due[PEER_PART_GATHER] = 0;
     const struct ice_pair *pair = ice_agent_selected(p->ice);
     gather_release(&p->gather, now, pair ? &pair->local.base : NULL);
     return PEER_WORKED;
@@ -270,8 +291,8 @@ static enum peer_step release_step(struct peer *p, nanotime now)
 // After close: ABORT and close_notify go out over the pair that stands, then the relays go back.
 static enum peer_step closing_step(struct peer *p, nanotime now, struct peer_output *out)
 {
-    enum peer_step step = PEER_IDLE;
-    if (p->closing == PEER_CLOSING_CHANNELS) // BYE
+    enum peer_step step = gather_step(p, now, out);
+    if (step == PEER_IDLE && p->closing == PEER_CLOSING_CHANNELS) // BYE
         step = peer_media_poll(p, now, out);
     if (step == PEER_IDLE && p->closing != PEER_CLOSING_RELAYS)
         step = peer_data_poll(p, now, out);
@@ -296,13 +317,65 @@ static enum peer_step closing_step(struct peer *p, nanotime now, struct peer_out
     return PEER_IDLE;
 }
 
+static enum peer_step part_poll(struct peer *p, enum peer_part part, nanotime now,
+                                struct peer_output *out)
+{
+    switch (part) {
+    case PEER_PART_GATHER:
+        return gather_step(p, now, out);
+    case PEER_PART_ICE:
+        return ice_step(p, now, out);
+    case PEER_PART_DATA:
+        return peer_data_poll(p, now, out);
+    case PEER_PART_MEDIA:
+        return peer_media_poll(p, now, out);
+    case PEER_PARTS:
+        break;
+    }
+    return PEER_IDLE;
+}
+
+static nanotime part_deadline(const struct peer *p, enum peer_part part)
+{
+    switch (part) {
+    case PEER_PART_GATHER:
+        return gather_deadline(&p->gather);
+    case PEER_PART_ICE:
+        return ice_agent_deadline(p->ice);
+    case PEER_PART_DATA:
+        return peer_data_deadline(p);
+    case PEER_PART_MEDIA:
+        return peer_media_deadline(p);
+    case PEER_PARTS:
+        break;
+    }
+    return TIME_NEVER;
+}
+
+// Most polls are for the sake of one part: one that was idle, and that nothing has moved since, is
+// not asked before its deadline.
+static enum peer_step part_step(struct peer *p, enum peer_part part, nanotime now,
+                                struct peer_output *out)
+{
+    if (now < p->due[part])
+        return PEER_IDLE;
+    enum peer_step step = part_poll(p, part, now, out);
+    if (step == PEER_IDLE)
+        p->due[part] = part_deadline(p, part);
+    if (step == PEER_WORKED)
+        touch(p);
+    return step;
+}
+
 static enum peer_step open_step(struct peer *p, nanotime now, struct peer_output *out)
 {
-    enum peer_step step = ice_step(p, now, out);
+    enum peer_step step = part_step(p, PEER_PART_GATHER, now, out); // before what gives to relays
     if (step == PEER_IDLE)
-        step = peer_data_poll(p, now, out);
+        step = part_step(p, PEER_PART_ICE, now, out);
     if (step == PEER_IDLE)
-        step = peer_media_poll(p, now, out);
+        step = part_step(p, PEER_PART_DATA, now, out);
+    if (step == PEER_IDLE)
+        step = part_step(p, PEER_PART_MEDIA, now, out);
     if (step == PEER_IDLE)
         step = release_step(p, now);
     return step;
@@ -314,9 +387,8 @@ static bool poll(void *peer, nanotime now, struct peer_output *out)
     for (;;) {
         if (p->closing == PEER_OPEN && peer_signaling_poll(p, now, out))
             return true;
-        enum peer_step step = gather_step(p, now, out); // before the parts that give to relays
-        if (step == PEER_IDLE)
-            step = p->closing == PEER_OPEN ? open_step(p, now, out) : closing_step(p, now, out);
+        enum peer_step step =
+            p->closing == PEER_OPEN ? open_step(p, now, out) : closing_step(p, now, out);
         if (step == PEER_OUTPUT)
             return true;
         if (step == PEER_WORKED)
@@ -332,17 +404,16 @@ static bool poll(void *peer, nanotime now, struct peer_output *out)
 static nanotime deadline(const void *peer)
 {
     const struct peer *p = peer;
-    nanotime at = gather_deadline(&p->gather);
     if (p->changed)
         return 0;
     if (p->closing != PEER_OPEN)
-        return p->closing == PEER_CLOSING_RELAYS ? at : 0;
+        return p->closing == PEER_CLOSING_RELAYS ? gather_deadline(&p->gather) : 0;
     if (peer_signaling_is_due(p))
         return 0;
-    at = time_min(at, p->release_at);
-    at = time_min(at, peer_data_deadline(p));
-    at = time_min(at, peer_media_deadline(p));
-    return time_min(at, ice_agent_deadline(p->ice));
+    nanotime at = p->release_at;
+    for (enum peer_part i = 0; i < PEER_PARTS; i++)
+        at = time_min(at, p->due[i] ? p->due[i] : part_deadline(p, i));
+    return at;
 }
 
 static void close(void *peer, nanotime now)
@@ -350,6 +421,7 @@ static void close(void *peer, nanotime now)
     struct peer *p = peer;
     if (p->closing != PEER_OPEN)
         return;
+    touch(p);
     p->closing = PEER_CLOSING_CHANNELS;
     p->describe_due = p->answer_due = false;
     peer_media_close(p, now);
@@ -362,32 +434,38 @@ static void close(void *peer, nanotime now)
 
 static void describe(void *peer, nanotime now, bool restart)
 {
+    touch(peer);
     peer_describe(peer, now, restart);
 }
 
 static bool accept_description(void *peer, nanotime now, struct bytes description, bool answer)
 {
+    touch(peer);
     return peer_accept(peer, now, description, answer);
 }
 
 static bool add_candidate(void *peer, nanotime now, struct bytes candidate)
 {
+    touch(peer);
     return peer_add_candidate(peer, now, candidate);
 }
 
 static int open_channel(void *peer, nanotime now, const struct channel_config *config)
 {
+    touch(peer);
     return peer_channel_open(peer, now, config);
 }
 
 static enum sctp_send_result send_message(void *peer, nanotime now, unsigned channel,
                                           struct bytes message, bool text)
 {
+    touch(peer);
     return peer_channel_send(peer, now, channel, message, text);
 }
 
 static void close_channel(void *peer, nanotime now, unsigned channel)
 {
+    touch(peer);
     peer_channel_close(peer, now, channel);
 }
 
@@ -403,17 +481,20 @@ static struct bytes label(const void *peer, unsigned channel)
 
 static void set_buffered_low(void *peer, unsigned channel, size_t threshold)
 {
+    touch(peer);
     peer_channel_set_low(peer, channel, threshold);
 }
 
 static int track_add(void *peer, const struct media_track_config *config)
 {
+    touch(peer);
     return peer_media_track_add(peer, config);
 }
 
 static void command_media(void *peer, nanotime now, const struct media_command *command)
 {
     struct peer *p = peer;
+    touch(p);
     if (p->media)
         media_command(p->media, now, command);
 }
@@ -421,6 +502,7 @@ static void command_media(void *peer, nanotime now, const struct media_command *
 static void play_out(void *peer, unsigned track)
 {
     struct peer *p = peer;
+    touch(p);
     if (p->media)
         media_play_out(p->media, track);
 }
