@@ -115,7 +115,7 @@ static bool take_word(struct words *w, const struct metric_ref *ref, struct valu
     struct text list = {0};
     text_put(&list, "one of");
     for (const char *const *known = words; known && *known; known++)
-        text_printf(&list, " %s", *known);
+        text_printf(&list, "%s%s", **known ? " " : "", *known); // "": not known yet
     bool failed = fail(w, list.at);
     text_free(&list);
     return failed;

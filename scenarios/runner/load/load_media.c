@@ -82,8 +82,27 @@ static bool codecs_load(struct load *load, const struct yaml_node *node,
                                                                   : "VP8, VP9, H264 or AV1",
                                       words);
         config->codecs[i] = words[at];
+        for (unsigned k = 0; k < i; k++) {
+            if (config->codecs[k] == words[at])
+                return load_expected(load, items[i], "each codec once");
+        }
     }
     config->codecs_count = count;
+    return true;
+}
+
+// RFC 8851 10 with its erratum 7132, RFC 8852 3: letters and digits; 4: no two layers have the
+// same.
+static bool rid_check(struct load *load, const struct yaml_node *node,
+                      const struct media_track_config *config, unsigned layers, const char *rid)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789";
+    if (strspn(rid, letters) != strlen(rid))
+        return load_expected(load, node, "a 'rid' of letters and digits");
+    for (unsigned i = 0; i < layers; i++) {
+        if (strcmp(config->layers[i].rid, rid) == 0)
+            return load_expected(load, node, "a 'rid' for each layer of its own");
+    }
     return true;
 }
 
@@ -92,6 +111,8 @@ static bool layers_load(struct load *load, const struct yaml_node *node,
 {
     if (!load_is_list(load, node, "a list of layers", MEDIA_LAYERS_MAX))
         return false;
+    if (node->count == 0)
+        return load_expected(load, node, "1 to 3 layers");
     for (unsigned i = 0; i < node->count; i++) {
         struct layer_nodes nodes = {.layer = {.scale = 1}};
         if (!load_fields(load, node->items[i], "a layer", layer_fields, &nodes, NULL))
@@ -99,6 +120,8 @@ static bool layers_load(struct load *load, const struct yaml_node *node,
         if (!nodes.layer.rid || !nodes.max_bps)
             return err_at(load->err, node->items[i]->mark,
                           "expected a layer with 'rid' and 'bitrate', got one without");
+        if (!rid_check(load, yaml_get(node->items[i], "rid"), config, i, nodes.layer.rid))
+            return false;
         nodes.layer.max_bps = (uint32_t)nodes.max_bps;
         config->layers[i] = nodes.layer;
     }
@@ -223,6 +246,30 @@ static bool label_add(struct load *load, const struct yaml_node *node,
     return true;
 }
 
+// Keys that mean nothing for this kind of track, or without another key.
+static bool keys_check(struct load *load, const struct yaml_node *node,
+                       const struct scenario_track *track)
+{
+    static const char *const audio[] = {"frame-time", "dtx", NULL};
+    static const char *const video[] = {"fps",    "width",       "height", "keyframe-interval",
+                                        "layers", "receive-max", "fec",    "fec-share",
+                                        NULL};
+    bool is_video = track->config.kind == MEDIA_VIDEO;
+    for (unsigned i = 0; i < node->count; i++) {
+        const struct yaml_node *key = node->pairs[i].key;
+        if (load_word_find(key->text, is_video ? audio : video) >= 0)
+            return load_expected(
+                load, key, is_video ? "a key of a track of video" : "a key of a track of audio");
+        if (bytes_is(key->text, "loop") && !track->clip)
+            return load_expected(load, key, "'clip' beside 'loop'");
+        if (bytes_is(key->text, "fec-share") && track->config.fec == MEDIA_NO_FEC)
+            return load_expected(load, key, "'fec' beside 'fec-share'");
+        if (bytes_is(key->text, "stop") && track->config.stop_at <= track->config.start_at)
+            return load_expected(load, node->pairs[i].value, "'stop' after 'start'");
+    }
+    return true;
+}
+
 static bool track_load(struct load *load, const struct yaml_node *node,
                        const struct scenario_session *session, struct scenario_track *out)
 {
@@ -236,6 +283,8 @@ static bool track_load(struct load *load, const struct yaml_node *node,
     if ((nodes.audio != NULL) == (nodes.video != NULL))
         return err_at(load->err, node->mark, "expected a track with 'audio' or 'video', got %s",
                       nodes.audio ? "both" : "none");
+    if (!keys_check(load, node, track))
+        return false;
     track->label = nodes.label ? nodes.label : media_kind_name(track->config.kind);
     if (nodes.bitrate)
         track->config.bitrate = (uint32_t)nodes.bitrate;
@@ -252,8 +301,6 @@ static bool track_load(struct load *load, const struct yaml_node *node,
     if (track->decode && !(track->config.clip && call_sink_fits(track->config.clip)))
         return load_expected(load, yaml_get(node, "decode"),
                              "'decode' with a clip of VP8, VP9 or opus");
-    if (track->config.layers_count && !video)
-        return load_expected(load, nodes.layers, "layers of video");
     *out = *track;
     return true;
 }
@@ -288,6 +335,10 @@ static bool bandwidth_load(struct load *load, const struct yaml_node *node,
     struct bandwidth_nodes nodes = {0};
     if (!load_fields(load, node, "bandwidth", bandwidth_fields, &nodes, NULL))
         return false;
+    if (nodes.max && nodes.min > nodes.max)
+        return load_expected(load, yaml_get(node, "min"), "'min' not above 'max'");
+    if (nodes.start && (nodes.start < nodes.min || (nodes.max && nodes.start > nodes.max)))
+        return load_expected(load, yaml_get(node, "start"), "'start' from 'min' to 'max'");
     const unsigned sides[] = {session->offerer, session->answerer};
     for (unsigned i = 0; i < 2; i++) {
         struct peer_config *config = &load->peers[sides[i]].config;
@@ -311,9 +362,16 @@ bool load_media(struct load *load, const struct load_media_nodes *nodes,
         return false;
     if (nodes->video && !short_load(load, nodes->video, MEDIA_VIDEO, &tracks[at++]))
         return false;
-    for (unsigned i = 0; i < count; i++) {
-        if (!track_load(load, nodes->tracks->items[i], session, &tracks[at++]))
+    for (unsigned i = 0; i < count; i++, at++) {
+        const struct yaml_node *node = nodes->tracks->items[i];
+        if (!track_load(load, node, session, &tracks[at]))
             return false;
+        for (unsigned k = 0; k < at; k++) {
+            if (strcmp(tracks[k].label, tracks[at].label) == 0)
+                return err_at(load->err, node->mark,
+                              "expected a label for each track of a session, got '%s' again",
+                              tracks[at].label);
+        }
     }
     session->tracks = tracks;
     session->tracks_count = at;
@@ -376,6 +434,27 @@ static bool digits_check(struct load *load, const struct yaml_node *node, const 
     return load_expected(load, at ? at : node, "'digits' of 0-9, *, #, A-D and ','");
 }
 
+// What a command needs of the peer's end of the track; NULL: it has it.
+static const char *command_lacks(enum media_command_kind kind,
+                                 const struct scenario_session *session,
+                                 const struct scenario_track *track, unsigned peer)
+{
+    bool offers = peer == session->offerer, video = track->config.kind == MEDIA_VIDEO;
+    bool sends = track->from[!offers], receives = track->from[offers];
+    switch (kind) {
+    case MEDIA_MUTE:
+    case MEDIA_UNMUTE:
+    case MEDIA_BITRATE:
+        return sends ? NULL : "a track that this peer sends";
+    case MEDIA_DIAL:
+        return sends && !video ? NULL : "a track of audio that this peer sends";
+    case MEDIA_KEYFRAME:
+    case MEDIA_RECEIVE_MAX:
+        return receives && video ? NULL : "a track of video that this peer receives";
+    }
+    return NULL;
+}
+
 bool load_media_command(struct load *load, const struct yaml_node *node,
                         enum media_command_kind kind, struct scenario_action *action)
 {
@@ -404,6 +483,9 @@ bool load_media_command(struct load *load, const struct yaml_node *node,
         return load_expected_word(load, nodes.track, "the label of a track of its session",
                                   session ? track_labels(load, session) : none);
     }
+    const char *lacks = command_lacks(kind, session, &session->tracks[track], action->peer);
+    if (lacks)
+        return load_expected(load, nodes.track, lacks);
     action->media = (struct media_command){.kind = kind,
                                            .track = (unsigned)track,
                                            .bps = (uint32_t)nodes.to,

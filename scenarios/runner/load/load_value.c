@@ -151,6 +151,15 @@ static uint64_t kind_max(const struct field *field)
 }
 
 // "a time from 1s to 2min", "a number from 1 to 65535"
+static const char *rate_print(struct load *load, uint64_t rate)
+{
+    static const char *const units[] = {"bps", "kbps", "Mbps", "Gbps"};
+    unsigned unit = 0;
+    for (; unit < 3 && rate >= 1000 && rate % 1000 == 0; unit++)
+        rate /= 1000;
+    return arena_printf(load->arena, "%" PRIu64 "%s", rate, units[unit]);
+}
+
 static const char *number_what(struct load *load, const struct field *field)
 {
     uint64_t max = kind_max(field);
@@ -166,7 +175,8 @@ static const char *number_what(struct load *load, const struct field *field)
     case FIELD_PERCENT:
         return "a percentage, such as 0.5%, from 0% to 100%";
     case FIELD_RATE:
-        return "a rate, such as 10Mbps, from 1bps to 1000Gbps";
+        return arena_printf(load->arena, "a rate, such as 10Mbps, from %s to %s",
+                            rate_print(load, field->min ? field->min : 1), rate_print(load, max));
     case FIELD_SIZE:
     case FIELD_SIZE_U64:
     case FIELD_SIZE_T:
@@ -191,7 +201,7 @@ static bool number_parse(const struct field *field, struct bytes text, uint64_t 
     case FIELD_PERCENT:
         return unit_parse(text, percents, max, out);
     case FIELD_RATE:
-        return unit_parse(text, rates, max, out) && *out >= 1;
+        return unit_parse(text, rates, max, out) && *out >= (field->min ? field->min : 1);
     case FIELD_SIZE:
     case FIELD_SIZE_U64:
     case FIELD_SIZE_T:
