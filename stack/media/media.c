@@ -251,6 +251,18 @@ static void agreement_of_session(struct media *m)
     }
 }
 
+static bool same_formats(const struct media_agreement *a, const struct media_agreement *b)
+{
+    bool same = a->formats_count == b->formats_count;
+    for (unsigned i = 0; same && i < a->formats_count; i++) {
+        const struct media_format *one = &a->formats[i], *other = &b->formats[i];
+        same = one->kind == other->kind && one->send_type == other->send_type &&
+               one->receive_type == other->receive_type && one->apt == other->apt &&
+               one->nack == other->nack;
+    }
+    return same;
+}
+
 bool media_agree(struct media *m, nanotime now, unsigned track,
                  const struct media_agreement *agreement)
 {
@@ -261,6 +273,9 @@ bool media_agree(struct media *m, nanotime now, unsigned track,
     if (!agreement->rejected && !rtp_demux_section_set(m->demux, track, &section))
         return false;
     bool first = !t->agreed;
+    // What was sent under other formats cannot be sent again under these.
+    if (!first && t->sending && !same_formats(&t->agreement, agreement))
+        media_send_stop(t);
     t->agreed = true;
     t->agreement = *agreement;
     (void)bytes_copy_text(agreement->mid, t->mid, sizeof t->mid);
@@ -269,7 +284,8 @@ bool media_agree(struct media *m, nanotime now, unsigned track,
     for (unsigned i = 0; i < t->layers && first; i++) // the section's replacement forgot them
         (void)rtp_demux_send(m->demux, t->out[i].ssrc, track);
     t->format = media_format_first(t);
-    t->codec = t->format ? codec_of(t->format->kind) : NULL;
+    if (t->format || !agreement->rejected) // what is buffered of a track that ends still plays
+        t->codec = t->format ? codec_of(t->format->kind) : NULL;
     agreement_of_session(m);
     trace(&m->trace, now, "'%s' is %s: mid %s%s%s", t->label, t->codec ? t->codec->name : "nothing",
           t->mid, t->agreement.send ? ", sends" : "", t->agreement.receive ? ", receives" : "");

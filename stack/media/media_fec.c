@@ -136,14 +136,16 @@ void media_fec_drain(struct media *m, nanotime now, struct media_stream_in *s)
     struct bytes bytes;
     struct rtp_packet packet;
     while (s->fec && fec_decoder_poll(s->fec, &bytes)) {
-        if (rtp_parse(bytes, &packet) == RTP_OK)
-            (void)media_take(m, now, s, &packet, true);
+        if (rtp_parse(bytes, &packet) != RTP_OK)
+            continue;
+        (void)media_take(m, now, s, &packet, true);
+        media_fec_note(m, s, &packet); // byte by byte what was sent
     }
     s->fec_discarded = s->fec ? fec_decoder_unused(s->fec) : 0;
 }
 
 enum media_drop media_fec_take_red(struct media *m, nanotime now, struct media_stream_in *s,
-                                   const struct rtp_packet *packet)
+                                   const struct rtp_packet *packet, bool recovered)
 {
     const struct media_track *t = &m->tracks[s->track];
     const struct media_format *ulpfec = media_format_kind(t, CODEC_ULPFEC);
@@ -155,13 +157,13 @@ enum media_drop media_fec_take_red(struct media *m, nanotime now, struct media_s
     inner.payload_type = packet->payload.at[0];
     inner.payload = bytes_from(packet->payload, 1);
     if (!ulpfec || inner.payload_type != ulpfec->receive_type)
-        return media_take(m, now, s, &inner, false);
+        return media_take(m, now, s, &inner, recovered);
     // Of no frame, but it has a number among them.
     struct bytes payload = inner.payload;
     inner.payload = bytes_of(NULL, 0);
     inner.marker = false;
     inner.payload_type = t->format->receive_type;
-    (void)media_take(m, now, s, &inner, false);
+    (void)media_take(m, now, s, &inner, recovered);
     if (s->fec)
         repair(m, now, s, payload);
     return MEDIA_KEPT;

@@ -69,6 +69,7 @@ struct media_stream_out {
     // Counters, by W3C names (struct media_outbound).
     uint64_t packets, payload_bytes, header_bytes;
     uint64_t rtx_packets, rtx_bytes;
+    uint64_t flex_packets, flex_bytes; // of `packets`, those of fec_ssrc
     uint64_t nacks, plis, firs;
     nanotime keyframe_at; // when the last was made
     bool keyframe_asked;  // one is to come as soon as it may
@@ -235,6 +236,11 @@ void media_extension_values(const struct media_track *t, unsigned layer, bool re
                             struct rtp_extension_values *values);
 
 // media_repair.c
+// The RTX that goes with what the track sends; NULL: packets are sent again as they were.
+const struct media_format *media_repair_rtx(const struct media_track *t);
+// A packet as it goes out, for those who will ask for it again: before RED if it goes again as RTX,
+// else after it, byte by byte.
+void media_repair_remember(nanotime now, struct media_track *t, const struct media_packet *packet);
 void media_repair_nack(struct media *m, nanotime now, struct media_track *t, unsigned layer,
                        uint16_t sequence);
 // The index of a packet of padding of at most `bytes`; UINT32_MAX: none can be made.
@@ -255,7 +261,7 @@ void media_fec_begin(const struct media_track *t, struct media_stream_in *s);
 void media_fec_note(struct media *m, struct media_stream_in *s, const struct rtp_packet *packet);
 void media_fec_drain(struct media *m, nanotime now, struct media_stream_in *s);
 enum media_drop media_fec_take_red(struct media *m, nanotime now, struct media_stream_in *s,
-                                   const struct rtp_packet *packet);
+                                   const struct rtp_packet *packet, bool recovered);
 enum media_drop media_fec_take_flex(struct media *m, nanotime now, struct media_stream_in *s,
                                     const struct rtp_packet *packet);
 

@@ -221,7 +221,8 @@ enum media_drop media_take(struct media *m, nanotime now, struct media_stream_in
     }
     if (s->video) {
         take_video(m, now, s, packet, &info, recovered);
-        if (packet->payload.len > 0)
+        // What RTX brought back has RTX's header extension: no repair packet knows it.
+        if (packet->payload.len > 0 && !recovered)
             media_fec_note(m, s, packet);
     }
     if (s->audio && packet->payload.len > 0)
@@ -231,7 +232,7 @@ enum media_drop media_take(struct media *m, nanotime now, struct media_stream_in
 
 // RFC 2198: earlier frames first, the packet's own last.
 static enum media_drop take_red(struct media *m, nanotime now, struct media_stream_in *s,
-                                const struct rtp_packet *packet)
+                                const struct rtp_packet *packet, bool recovered)
 {
     struct red_block blocks[RED_BLOCKS_MAX];
     size_t count;
@@ -245,8 +246,22 @@ static enum media_drop take_red(struct media *m, nanotime now, struct media_stre
         block.payload_type = blocks[i].payload_type;
         block.timestamp = blocks[i].timestamp;
         block.payload = blocks[i].data;
-        drop = media_take(m, now, s, &block, i + 1 < count);
+        drop = media_take(m, now, s, &block, recovered || i + 1 < count);
     }
+    return drop;
+}
+
+// Whatever a stream of media may have in it.
+static enum media_drop take_any(struct media *m, nanotime now, struct media_stream_in *s,
+                                const struct rtp_packet *packet, bool recovered)
+{
+    const struct media_format *format = media_format_of(&m->tracks[s->track], packet->payload_type);
+    if (format && format->kind == CODEC_RED_AUDIO && s->audio)
+        return take_red(m, now, s, packet, recovered);
+    enum media_drop drop = format && format->kind == CODEC_RED_VIDEO && s->video
+                               ? media_fec_take_red(m, now, s, packet, recovered)
+                               : media_take(m, now, s, packet, recovered);
+    media_fec_drain(m, now, s);
     return drop;
 }
 
@@ -265,9 +280,7 @@ static enum media_drop take_rtx(struct media *m, nanotime now, struct media_stre
         return MEDIA_KEPT; // padding
     repaired->rtx_packets++;
     repaired->rtx_bytes += packet->payload.len;
-    enum media_drop drop = media_take(m, now, repaired, &original, true);
-    media_fec_drain(m, now, repaired);
-    return drop;
+    return take_any(m, now, repaired, &original, true);
 }
 
 static enum media_drop drop_of(enum rtp_receiver_outcome outcome)
@@ -295,16 +308,6 @@ static const struct rtp_extension_map *extensions(const struct media *m)
             return &m->tracks[i].agreement.extensions;
     }
     return &none;
-}
-
-static enum media_drop input_video(struct media *m, nanotime now, struct media_stream_in *s,
-                                   const struct media_format *format,
-                                   const struct rtp_packet *packet)
-{
-    enum media_drop drop = format->kind == CODEC_RED_VIDEO ? media_fec_take_red(m, now, s, packet)
-                                                           : media_take(m, now, s, packet, false);
-    media_fec_drain(m, now, s);
-    return drop;
 }
 
 static enum media_drop input(struct media *m, nanotime now, struct bytes datagram)
@@ -345,11 +348,7 @@ static enum media_drop input(struct media *m, nanotime now, struct bytes datagra
     if (s->role == MEDIA_IN_FEC)
         return media_fec_take_flex(m, now, s, &packet);
     choose_current(m, t, where.stream);
-    if (s->video)
-        return input_video(m, now, s, format, &packet);
-    if (format->kind == CODEC_RED_AUDIO && s->audio)
-        return take_red(m, now, s, &packet);
-    return media_take(m, now, s, &packet, false);
+    return take_any(m, now, s, &packet, false);
 }
 
 enum media_drop media_input_rtp(struct media *m, nanotime now, struct bytes datagram)

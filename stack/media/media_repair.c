@@ -3,7 +3,7 @@
 
 #define REPAIR_AHEAD (500 * TIME_MS)
 
-static const struct media_format *rtx_of(const struct media_track *t)
+const struct media_format *media_repair_rtx(const struct media_track *t)
 {
     if (!t->config.rtx || !t->format)
         return NULL;
@@ -15,12 +15,39 @@ static const struct media_format *rtx_of(const struct media_track *t)
     return NULL;
 }
 
+// RFC 5109 14.2, RFC 2198: what ULPFEC sends has numbers among the media's, and leaves a hole when
+// it is lost. Who asks for it is told that it had nothing of a frame.
+static void remember_repair(nanotime now, struct media_track *t, const struct media_packet *packet)
+{
+    struct rtp_packet parsed;
+    uint8_t empty[RTP_PACKET_MAX];
+    if (rtp_parse(bytes_of(packet->bytes, packet->len), &parsed) != RTP_OK)
+        return; // our own
+    size_t len = packet->len - parsed.payload.len;
+    memcpy(empty, packet->bytes, len);
+    empty[1] = t->format->send_type;
+    rtp_history_put_aside(t->out[packet->layer].history, now, parsed.sequence,
+                          bytes_of(empty, len));
+}
+
+void media_repair_remember(nanotime now, struct media_track *t, const struct media_packet *packet)
+{
+    struct rtp_history *history = t->out[packet->layer].history;
+    if (!history || packet->rtx || packet->padding || (packet->fec && !media_fec_red(t)))
+        return;
+    uint16_t sequence = (uint16_t)((unsigned)packet->bytes[2] << 8 | packet->bytes[3]);
+    if (packet->fec && media_repair_rtx(t))
+        remember_repair(now, t, packet);
+    else
+        rtp_history_put(history, now, sequence, bytes_of(packet->bytes, packet->len));
+}
+
 // A packet of the pool with `original` as RTX, or (without RTX) as it was.
 static struct media_packet *again(struct media *m, struct media_track *t, unsigned layer,
                                   struct bytes original, uint32_t *index)
 {
     struct media_stream_out *out = &t->out[layer];
-    const struct media_format *rtx = rtx_of(t);
+    const struct media_format *rtx = media_repair_rtx(t);
     struct media_packet *packet = media_packet_new(m, index);
     if (!packet)
         return NULL;
@@ -79,7 +106,8 @@ uint32_t media_repair_pad(struct media *m, nanotime now, uint32_t bytes)
     (void)bytes;
     for (unsigned i = 0; i < m->tracks_count; i++) {
         struct media_track *t = &m->tracks[i];
-        if (!t->sending || t->config.kind != MEDIA_VIDEO || !rtx_of(t) || !t->out[0].history)
+        if (!t->sending || t->config.kind != MEDIA_VIDEO || !media_repair_rtx(t) ||
+            !t->out[0].history)
             continue;
         struct bytes newest = rtp_history_newest(t->out[0].history);
         uint32_t index;

@@ -59,10 +59,11 @@ static void sender_report(struct writer *w, nanotime now, const struct media_tra
                           const struct media_stream_out *out, const struct rtcp_block *blocks,
                           size_t count)
 {
-    struct rtcp_sender_info info = {.ntp = rtcp_ntp(now),
-                                    .rtp_timestamp = out->last_timestamp,
-                                    .packets = (uint32_t)(out->packets - out->rtx_packets),
-                                    .octets = (uint32_t)(out->payload_bytes - out->rtx_bytes)};
+    struct rtcp_sender_info info = {
+        .ntp = rtcp_ntp(now),
+        .rtp_timestamp = out->last_timestamp,
+        .packets = (uint32_t)(out->packets - out->rtx_packets - out->flex_packets),
+        .octets = (uint32_t)(out->payload_bytes - out->rtx_bytes - out->flex_bytes)};
     // RFC 3550 6.4.1: the RTP time of the same instant as the NTP time.
     if (t->source)
         info.rtp_timestamp = out->first_timestamp + source_timestamp_at(t->source, now);

@@ -39,6 +39,13 @@ static void source_begin(struct media *m, nanotime now, struct media_track *t)
         source.layers[i].scale = config->layers_count ? config->layers[i].scale : 1;
         source.layers[i].bitrate = t->out[i].target_bps ? t->out[i].target_bps : t->bitrate;
     }
+    for (unsigned i = 0; i < t->layers; i++) {
+        struct media_stream_out *out = &t->out[i];
+        nanotime since = source.start_at - out->last_at;
+        if (out->frames) // RFC 3550 5.1: a stream that goes on after a pause has the same clock
+            out->first_timestamp = out->last_timestamp + (uint32_t)((uint64_t)(since / TIME_US) *
+                                                                    t->codec->clock_rate / 1000000);
+    }
     t->source = source_new(&source);
     source_mute(t->source, t->muted);
 }
@@ -483,8 +490,10 @@ static void count_packet(struct media *m, nanotime now, const struct media_packe
         rtp_history_resent(out->history, now, packet->original);
     out->packets++;
     out->payload_bytes += parsed.payload.len;
-    if (!packet->rtx && !packet->fec && !packet->padding && out->history)
-        rtp_history_put(out->history, now, parsed.sequence, bytes_of(packet->bytes, packet->len));
+    if (packet->fec && !media_fec_red(t)) {
+        out->flex_packets++;
+        out->flex_bytes += parsed.payload.len;
+    }
 }
 
 static void packet_out(struct media *m, nanotime now, uint32_t index, int cluster,
@@ -504,9 +513,14 @@ static void packet_out(struct media *m, nanotime now, uint32_t index, int cluste
                                       .probe_cluster = cluster,
                                       .retransmission = packet->rtx});
     }
-    count_packet(m, now, packet);
+    bool rtx = media_repair_rtx(t) != NULL;
+    if (rtx)
+        media_repair_remember(now, t, packet);
     if (!packet->as_it_was)
         media_fec_wrap(t, packet);
+    if (!rtx)
+        media_repair_remember(now, t, packet);
+    count_packet(m, now, packet);
     m->stats.packetsSent++;
     m->stats.bytesSent += packet->len;
     m->sent_packet = index;

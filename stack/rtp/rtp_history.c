@@ -42,8 +42,8 @@ void rtp_history_set_rtt(struct rtp_history *history, nanotime rtt)
     history->rtt = rtt;
 }
 
-void rtp_history_put(struct rtp_history *history, nanotime now, uint16_t sequence,
-                     struct bytes packet)
+static struct kept *put(struct rtp_history *history, nanotime now, uint16_t sequence,
+                        struct bytes packet)
 {
     struct kept *kept = &history->ring[sequence % RTP_HISTORY_PACKETS];
     assert(packet.len > 0 && packet.len <= RTP_PACKET_MAX);
@@ -55,7 +55,21 @@ void rtp_history_put(struct rtp_history *history, nanotime now, uint16_t sequenc
     kept->sent_at = now;
     kept->again_at = TIME_NEVER;
     kept->waits = false;
-    history->newest = kept;
+    return kept;
+}
+
+void rtp_history_put(struct rtp_history *history, nanotime now, uint16_t sequence,
+                     struct bytes packet)
+{
+    history->newest = put(history, now, sequence, packet);
+}
+
+void rtp_history_put_aside(struct rtp_history *history, nanotime now, uint16_t sequence,
+                           struct bytes packet)
+{
+    const struct kept *kept = put(history, now, sequence, packet);
+    if (history->newest == kept)
+        history->newest = NULL;
 }
 
 enum rtp_history_outcome rtp_history_get(struct rtp_history *history, nanotime now,

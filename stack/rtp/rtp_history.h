@@ -24,6 +24,9 @@ void rtp_history_free(struct rtp_history *history);                  // NULL is 
 void rtp_history_set_rtt(struct rtp_history *history, nanotime rtt); // else 50 ms are taken
 void rtp_history_put(struct rtp_history *history, nanotime now, uint16_t sequence,
                      struct bytes packet); // at most RTP_PACKET_MAX; copied
+// The same, but rtp_history_newest does not give it.
+void rtp_history_put_aside(struct rtp_history *history, nanotime now, uint16_t sequence,
+                           struct bytes packet);
 // `packet` is borrowed until the next put. FOUND: it is SOON for all who ask until
 // rtp_history_resent says that it went out, or never will, and for a round trip after that.
 enum rtp_history_outcome rtp_history_get(struct rtp_history *history, nanotime now,

@@ -51,6 +51,22 @@ static void test_rtp_history_gives_what_was_sent(void **state)
     rtp_history_free(NULL);
 }
 
+// It is given to those who ask, and never repeated for a probe.
+static void test_rtp_history_put_aside_is_never_the_newest(void **state)
+{
+    (void)state;
+    struct rtp_history *h = rtp_history_new();
+    put(h, 0, 5);
+    const uint8_t packet[] = {0, 6, 7};
+    rtp_history_put_aside(h, 0, 6, bytes_of(packet, sizeof packet));
+    check_found(h, TIME_MS, 6);
+    assert_int_equal(rtp_history_newest(h).at[1], 5);
+    const uint8_t over[] = {4, 5, 7}; // in the place of 5
+    rtp_history_put_aside(h, 0, 5 + RTP_HISTORY_PACKETS, bytes_of(over, sizeof over));
+    assert_int_equal(rtp_history_newest(h).len, 0);
+    rtp_history_free(h);
+}
+
 static void test_rtp_history_age(void **state)
 {
     (void)state;
@@ -141,6 +157,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rtp_history_gives_what_was_sent),
+        cmocka_unit_test(test_rtp_history_put_aside_is_never_the_newest),
         cmocka_unit_test(test_rtp_history_age),
         cmocka_unit_test(test_rtp_history_overwrites_the_oldest),
         cmocka_unit_test(test_rtp_history_gives_once_a_round_trip),

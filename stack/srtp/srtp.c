@@ -90,7 +90,9 @@ static bool session_new(srtp_t *out, const struct profile *profile, unsigned cha
                         srtp_ssrc_type_t direction, unsigned window)
 {
     // Without RTX a packet is sent again as it was (RFC 4585 6.2.1): the same bytes under the same
-    // index are the same packet. The owner sees to it that not a byte differs.
+    // index are the same packet, of which nothing shows that did not before (RFC 3711 9.1, RFC 7714
+    // 8.1). stack/media sees to it that not a byte differs, extensions included
+    // (media_repair_remember), and its test compares what repeats.
     srtp_policy_t policy = {.key = key, .window_size = window, .allow_repeat_tx = 1};
     policy.ssrc.type = direction;
     return srtp_crypto_policy_set_from_profile_for_rtp(&policy.rtp, profile->library) ==
