@@ -267,6 +267,7 @@ bool media_agree(struct media *m, nanotime now, unsigned track,
                  const struct media_agreement *agreement)
 {
     struct media_track *t = &m->tracks[track];
+    media_touch(m);
     if (agreement->mid.len > MEDIA_MID_MAX)
         return false;
     struct rtp_demux_section section = section_of(agreement);
@@ -319,6 +320,7 @@ void media_start(struct media *m, nanotime now)
 {
     if (m->started || m->stopped)
         return;
+    media_touch(m);
     m->started = true;
     schedule_start(m, now);
     if (m->config.control != MEDIA_FIXED)
@@ -337,6 +339,7 @@ void media_stop(struct media *m, nanotime now)
 {
     if (!m->started || m->stopped)
         return;
+    media_touch(m);
     m->stopped = true;
     for (unsigned i = 0; i < m->tracks_count; i++)
         media_send_stop(&m->tracks[i]);
@@ -349,6 +352,7 @@ void media_stop(struct media *m, nanotime now)
 void media_route_changed(struct media *m, nanotime now)
 {
     if (m->started && !m->stopped && m->config.control != MEDIA_FIXED) {
+        media_touch(m);
         trace(&m->trace, now, "another path: congestion control starts afresh");
         gcc_start(m->gcc, now);
     }
@@ -360,6 +364,7 @@ void media_command(struct media *m, nanotime now, const struct media_command *co
 {
     if (command->track >= m->tracks_count)
         return;
+    media_touch(m);
     struct media_track *t = &m->tracks[command->track];
     switch (command->kind) {
     case MEDIA_MUTE:
@@ -398,6 +403,12 @@ void media_play_out(struct media *m, unsigned track)
 
 // -------------------------------------------------------------------------------------------- poll
 
+static nanotime receive_deadline(const struct media *m)
+{
+    nanotime at = media_rtcp_deadline(m);
+    return m->stopped ? at : time_min(at, media_receive_deadline(m));
+}
+
 bool media_poll(struct media *m, nanotime now, struct media_output *out)
 {
     if (m->sent_packet != UINT32_MAX) {
@@ -412,13 +423,20 @@ bool media_poll(struct media *m, nanotime now, struct media_output *out)
         memmove(m->digits_out, m->digits_out + 1, --m->digits_count * sizeof *m->digits_out);
         return true;
     }
-    if (!m->stopped) {
+    // What came moved one half alone, or nothing: the other is not asked before its deadline.
+    if (now >= m->send_at && !m->stopped) {
         media_sources_poll(m, now);
-        if (media_pacer_poll(m, now, out) || media_playout_poll(m, now, out))
+        if (media_pacer_poll(m, now, out))
             return true;
+        m->send_at = media_send_deadline(m);
     }
-    if (media_rtcp_poll(m, now, out))
-        return true;
+    if (now >= m->receive_at) {
+        if (!m->stopped && media_playout_poll(m, now, out))
+            return true;
+        if (media_rtcp_poll(m, now, out))
+            return true;
+        m->receive_at = receive_deadline(m);
+    }
     if (!m->changed)
         return false;
     m->changed = false;
@@ -432,9 +450,8 @@ nanotime media_deadline(const struct media *m)
         return TIME_NEVER;
     if (m->digits_count || m->changed)
         return 0;
-    nanotime at = media_rtcp_deadline(m);
+    nanotime at = m->receive_at ? m->receive_at : receive_deadline(m);
     if (m->stopped)
         return at;
-    at = time_min(at, media_send_deadline(m));
-    return time_min(at, media_receive_deadline(m));
+    return time_min(at, m->send_at ? m->send_at : media_send_deadline(m));
 }

@@ -261,6 +261,7 @@ enum media_drop media_input_rtcp(struct media *m, nanotime now, struct bytes dat
         m->stats.drops[MEDIA_MALFORMED]++;
         return MEDIA_MALFORMED;
     }
+    media_touch(m);
     m->stats.rtcp_received++;
     m->stats.packetsReceived++;
     m->stats.bytesReceived += datagram.len;

@@ -208,13 +208,19 @@ struct media {
     nanotime repair_busy;            // until then retransmissions use all of it
     uint32_t most_bps;               // that congestion control may look for
     bool changed;
-    nanotime now; // of the last poll
+    nanotime now;                 // of the last poll
+    nanotime send_at, receive_at; // before these neither half has anything to do; 0: not known
     struct media_transport_stats stats;
     struct media_output digits_out[4];
     unsigned digits_count;
 };
 
 // media.c
+// Both halves may have something to do.
+static inline void media_touch(struct media *m)
+{
+    m->send_at = m->receive_at = 0;
+}
 struct media_packet *media_packet_new(struct media *m, uint32_t *index); // NULL: the pool is full
 struct media_packet *media_packet_at(struct media *m, uint32_t index);
 void media_packet_free(struct media *m, uint32_t index);

@@ -353,6 +353,7 @@ static enum media_drop input(struct media *m, nanotime now, struct bytes datagra
 
 enum media_drop media_input_rtp(struct media *m, nanotime now, struct bytes datagram)
 {
+    m->receive_at = 0;
     enum media_drop drop = input(m, now, datagram);
     m->stats.drops[drop]++;
     if (drop == MEDIA_KEPT) {

@@ -32,6 +32,7 @@ struct media_source {
     int64_t real_ppb;   // see to_real
     uint64_t index;     // of the next picture, or packet of sound
     unsigned cursor;    // its next layer
+    nanotime due;       // when that is
     bool muted, silent; // silent: nothing was sent for the packet before
     nanotime dtx_at;    // when the next empty packet is due
     // A clip's next frame, and what is added to its timestamp.
@@ -41,6 +42,8 @@ struct media_source {
     uint8_t *buffer;
     size_t buffer_max;
 };
+
+static void due_update(struct media_source *source);
 
 struct media_source *source_new(const struct source_config *config)
 {
@@ -66,6 +69,7 @@ struct media_source *source_new(const struct source_config *config)
         source->layers[i] = (struct layer){.bitrate = c->layers[i].bitrate,
                                            .scale = c->layers[i].scale ? c->layers[i].scale : 1,
                                            .wants_keyframe = true};
+    due_update(source);
     return source;
 }
 
@@ -129,12 +133,18 @@ uint32_t source_timestamp_at(const struct media_source *source, nanotime now)
 
 bool source_ended(const struct media_source *source)
 {
-    return source->clip_over || to_real(source, next_elapsed(source)) >= source->config.stop_at;
+    return source->clip_over || source->due >= source->config.stop_at;
 }
 
 nanotime source_deadline(const struct media_source *source)
 {
-    return source_ended(source) ? TIME_NEVER : to_real(source, next_elapsed(source));
+    return source_ended(source) ? TIME_NEVER : source->due;
+}
+
+// What is next has changed: it is asked for far more often.
+static void due_update(struct media_source *source)
+{
+    source->due = to_real(source, next_elapsed(source));
 }
 
 // --------------------------------------------------------------------------------------- commands
@@ -354,6 +364,7 @@ bool source_poll(struct media_source *source, nanotime now, struct source_frame 
             source->index++;
             if (source->config.clip)
                 clip_step(source);
+            due_update(source);
         }
         if (!made)
             continue;
