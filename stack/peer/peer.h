@@ -70,6 +70,7 @@ struct peer_config {
         gather_timeout; // 0: 9.5 s... a server that does not answer holds gathering up no longer
     uint32_t turn_lifetime_s;
     bool turn_channels;
+    bool polite;    // takes an offer that crosses its own, which is rolled back (RFC 9429 5.7)
     struct rng rng; // the peer's own stream
     struct trace trace;
 };
@@ -165,7 +166,7 @@ struct peer_stats {
     unsigned channels_open, channels_opened, channels_closed;
     nanotime ice_connected_at, dtls_connected_at, sctp_connected_at, connected_at, failed_at;
     nanotime disconnected_at, gathered_at; // disconnected_at: the latest
-    unsigned restarts;
+    unsigned restarts, rollbacks;
     uint64_t datagrams_sent, datagrams_received, stun_sent, stun_received, dtls_sent, dtls_received;
     uint64_t media_sent, media_received; // SRTP and SRTCP
     enum secure_profile srtp_profile;    // agreed on; SECURE_NONE: none (yet)
@@ -208,9 +209,12 @@ struct peer_ops {
                                   unsigned channel); // borrowed, lives as the peer
     void (*set_buffered_low)(void *peer, unsigned channel, size_t threshold);
 
-    // Media, as in media.h. Tracks come before the first description; -1: no more of them. The five
-    // are NULL where a peer has no media.
+    // Media, as in media.h. What is changed of tracks is in the next description of ours; -1: no
+    // more of them. The seven are NULL where a peer has no media.
     int (*track_add)(void *peer, const struct media_track_config *config);
+    // Hold and resume: of what its configuration allows (W3C: RTCRtpTransceiver.direction).
+    void (*track_direct)(void *peer, unsigned track, bool send, bool receive);
+    void (*track_stop)(void *peer, unsigned track); // for good: its section is given up
     void (*media_command)(void *peer, nanotime now, const struct media_command *command);
     void (*play_out)(void *peer, unsigned track); // PEER_FRAME for each frame of this track
     void (*track_stats)(const void *peer, nanotime now, unsigned track,

@@ -138,6 +138,17 @@ void peer_data_start(struct peer *p, nanotime now, const struct sdp_media *remot
     p->early.count = 0;
 }
 
+void peer_data_change(struct peer *p, nanotime now, const struct sdp_media *data)
+{
+    if (data && !p->channels) {
+        channels_begin(p, now, data, dtls_role(p->dtls));
+        if (dtls_state(p->dtls) == DTLS_CONNECTED)
+            channels_connect(p->channels, now);
+    } else if (!data && p->channels) {
+        peer_data_close_channels(p, now); // RFC 8841 10.3
+    }
+}
+
 void peer_data_free(struct peer *p)
 {
     if (p->channels)

@@ -24,26 +24,6 @@ static void take_media(struct peer_config *config, int i)
     config->take_media = i == 1;
 }
 
-static void track_add(struct wire *wire, int i, bool video)
-{
-    struct media_track_config config = {.label = video ? "video" : "audio",
-                                        .kind = video ? MEDIA_VIDEO : MEDIA_AUDIO,
-                                        .send = true,
-                                        .receive = true,
-                                        .codecs = {video ? "VP8" : "opus"},
-                                        .codecs_count = 1,
-                                        .stop_at = TIME_NEVER,
-                                        .bitrate = video ? 300000 : 32000,
-                                        .fps = 25,
-                                        .width = 320,
-                                        .height = 180,
-                                        .frame_time = 20 * TIME_MS,
-                                        .nack = video,
-                                        .rtx = video,
-                                        .pli = video};
-    assert_int_equal(peer_simrtc.track_add(wire->actor[i].peer, &config), video);
-}
-
 // What bob answers to a description, parsed.
 static void answer_of_bob(struct wire *wire, struct bytes offer)
 {
@@ -58,8 +38,8 @@ static void test_peer_media_rejected_without_tracks(void **state)
 {
     (void)state;
     struct wire *wire = wire_new(1, NULL);
-    track_add(wire, 0, false);
-    track_add(wire, 0, true);
+    wire_track_add(wire, 0, false);
+    wire_track_add(wire, 0, true);
     wire_offer(wire);
     wire_run(wire, 2 * TIME_S);
     assert_int_equal(sdp_parse(text_bytes(&wire->actor[1].described), &sdp), SDP_OK);
@@ -76,8 +56,8 @@ static void test_peer_media_answers_chrome(void **state)
 {
     (void)state;
     struct wire *wire = wire_new(1, NULL);
-    track_add(wire, 1, false);
-    track_add(wire, 1, true);
+    wire_track_add(wire, 1, false);
+    wire_track_add(wire, 1, true);
     answer_of_bob(wire, load("chrome-media-1-offer.sdp"));
     assert_int_equal(sdp.media_count, 2);
     assert_int_equal(sdp.bundle_count, 2);
@@ -128,8 +108,8 @@ static void test_peer_media_flows_both_ways(void **state)
     (void)state;
     struct wire *wire = wire_new(1, NULL);
     for (int i = 0; i < 2; i++) {
-        track_add(wire, i, false);
-        track_add(wire, i, true);
+        wire_track_add(wire, i, false);
+        wire_track_add(wire, i, true);
     }
     wire_offer(wire);
     wire_run(wire, 4 * TIME_S);

@@ -1,7 +1,6 @@
 // What the files of this peer share. peerconnection.c drives; peer_signaling.c does descriptions
-// and candidates; peer_data.c does DTLS and data channels; peer_media.c audio
-// and video; peer_state.c derives states and
-// statistics.
+// and candidates; peer_data.c does DTLS and data channels; peer_media.c audio and video, and what
+// descriptions say of them (peer_media_priv.h); peer_state.c derives states and statistics.
 #ifndef STACK_PEER_PEER_PRIV_H
 #define STACK_PEER_PEER_PRIV_H
 
@@ -14,9 +13,12 @@
 #define PEER_LOCAL_CANDIDATES_MAX 64
 #define PEER_PENDING_MAX 64        // candidates before their description
 #define PEER_PENDING_LINE_MAX 1024 // bytes of each
-#define PEER_EARLY_MAX 4           // datagrams of DTLS before there is an association
-#define PEER_AUTHENTICATED_MAX 16  // remote addresses that passed a check
+// What is answered is at most so long, and is read again as our own: see SDP_SIZE_MAX.
+#define PEER_DESCRIPTION_MAX (SDP_SIZE_MAX / 2)
+#define PEER_EARLY_MAX 4          // datagrams of DTLS before there is an association
+#define PEER_AUTHENTICATED_MAX 16 // remote addresses that passed a check
 #define PEER_EARLY_CHANNELS_MAX 1024
+#define PEER_TRACKS_MAX (SDP_MEDIA_MAX - 1) // a description has room for the data channels, too
 
 // The way down: each step when the one before has nothing more to say.
 enum peer_closing { PEER_OPEN, PEER_CLOSING_CHANNELS, PEER_CLOSING_DTLS, PEER_CLOSING_RELAYS };
@@ -27,8 +29,13 @@ struct peer_pair {
 
 // A track and the section of the descriptions that is its own.
 struct peer_track {
-    char mid[MEDIA_MID_MAX + 1]; // empty: none yet
-    int section;                 // -1: none yet
+    char mid[MEDIA_MID_MAX + 1];  // empty: none yet, or the section has none
+    int section;                  // -1: none yet
+    bool agreed;                  // the section is one that both agreed on; else it is an offer's
+    bool ended;                   // rejected or stopped: its section is disabled from now on
+    bool stopped;                 // by us: nothing brings it back
+    bool msid;                    // a=msid was told
+    enum sdp_direction direction; // that we want
 };
 
 // What poll asks in turn.
@@ -70,11 +77,13 @@ struct peer {
 
     // Signaling.
     bool gathering_started, describe_due, answer_due;
-    bool described;                     // a description of this generation went out
-    bool restarting;                    // we offered an ICE restart, not answered yet
-    struct text description, candidate; // what the last output borrows
-    struct text offered;                // our last offer
-    struct text accepted;               // the last description taken
+    bool described;                        // a description of this generation went out
+    bool restarting;                       // we offered an ICE restart, not answered yet
+    struct ice_credentials before_restart; // while `restarting`
+    bool offer_again;                      // of ours one was rolled back
+    struct text description, candidate;    // what the last output borrows
+    struct text offered;                   // our last offer
+    struct text accepted;                  // the last description taken
     bool accepted_answer, has_accepted;
     uint64_t session_id, session_version;
     uint64_t remote_session_id, remote_session_version;
@@ -110,6 +119,8 @@ struct peer {
     struct media *media;   // NULL: none
     struct secure *secure; // NULL: no keys yet
     struct peer_track tracks[MEDIA_TRACKS_MAX];
+    unsigned mids_next; // the first number that was no mid of ours
+    char data_mid[16];  // that we offered; empty: none yet
     bool has_route;
     struct peer_pair route; // that media last went over
     uint8_t wire[2048];     // a packet between clear and protected
@@ -150,6 +161,8 @@ bool peer_refuse(struct peer *p, nanotime now, const char *format, ...)
 // `data`: the section of the data channels; NULL: there are none.
 void peer_data_start(struct peer *p, nanotime now, const struct sdp_media *remote,
                      const struct sdp_media *data, enum dtls_role role);
+// The section of the data channels came, or went (NULL), after the start.
+void peer_data_change(struct peer *p, nanotime now, const struct sdp_media *data);
 bool peer_is_authenticated(const struct peer *p, const struct datagram *datagram);
 void peer_data_free(struct peer *p);
 enum peer_drop peer_data_input(struct peer *p, nanotime now, const struct datagram *datagram);
@@ -165,16 +178,22 @@ size_t peer_channel_buffered(const struct peer *p, unsigned channel);
 struct bytes peer_channel_label(const struct peer *p, unsigned channel);
 void peer_channel_set_low(struct peer *p, unsigned channel, size_t threshold);
 
-// peer_media.c
+// peer_media.c and the files beside it
 int peer_media_track_add(struct peer *p, const struct media_track_config *config);
 void peer_media_free(struct peer *p);
-void peer_media_offer(struct peer *p, struct sdp_local *to);
+void peer_media_track_direct(struct peer *p, unsigned track, bool send, bool receive);
+void peer_media_track_stop(struct peer *p, unsigned track);
+// `to` says what both agreed on last, and whether there are to be data channels. `before`: the
+// offer of that agreement, NULL: there is none yet.
+void peer_media_offer(struct peer *p, nanotime now, const struct sdp *before, struct sdp_local *to);
+void peer_media_rollback(struct peer *p); // of an offer that nobody answered
+bool peer_media_needs_offer(const struct peer *p);
 // Our side of each offered section goes into `to`, and takes effect.
 void peer_media_answer(struct peer *p, nanotime now, const struct sdp *offer, struct sdp_local *to);
 void peer_media_answered(struct peer *p, nanotime now, const struct sdp *offer,
                          const struct sdp *answer);
 const char *peer_media_profiles(const struct peer *p);
-void peer_media_start(struct peer *p, nanotime now); // DTLS is connected
+void peer_media_start(struct peer *p, nanotime now); // once DTLS is connected, and there is media
 void peer_media_selected(struct peer *p, nanotime now, const struct ice_pair *pair);
 enum peer_drop peer_media_input(struct peer *p, nanotime now, const struct datagram *datagram);
 enum peer_step peer_media_poll(struct peer *p, nanotime now, struct peer_output *out);

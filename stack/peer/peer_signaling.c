@@ -5,6 +5,7 @@
 
 #include "base/arena.h"
 
+#include <assert.h>
 #include <stdio.h>
 
 // Descriptions are read at once and borrowed from only until the call ends. One thread; each use
@@ -81,9 +82,16 @@ static enum sdp_setup answer_setup(const struct peer *p, enum sdp_setup offered)
     return p->config.setup == PEER_SETUP_PASSIVE ? SDP_SETUP_PASSIVE : SDP_SETUP_ACTIVE;
 }
 
+// An answer between an ICE restart that was rolled back and its new offer.
+static bool keeps_old_credentials(const struct peer *p)
+{
+    return p->answer_due && p->restarting;
+}
+
 static struct sdp_local local_description(const struct peer *p, enum sdp_setup setup)
 {
     const struct peer_config *config = &p->config;
+    bool old = keeps_old_credentials(p); // whose candidates the other side has
     const struct dtls_fingerprint *fingerprint = NULL;
     if (!config->ice_only)
         fingerprint = dtls_identity_fingerprint(
@@ -91,14 +99,14 @@ static struct sdp_local local_description(const struct peer *p, enum sdp_setup s
     return (struct sdp_local){
         .session_id = p->session_id,
         .session_version = p->session_version,
-        .credentials = ice_agent_credentials(p->ice),
+        .credentials = old ? &p->before_restart : ice_agent_credentials(p->ice),
         .ice_lite = config->ice_lite,
         .trickle = config->trickle,
-        .end_of_candidates = p->gathered,
+        .end_of_candidates = p->gathered && !old,
         .fingerprint = fingerprint,
         .setup = config->ice_only ? SDP_SETUP_NONE : setup,
         .candidates = p->locals,
-        .candidates_count = p->locals_count,
+        .candidates_count = old ? 0 : p->locals_count,
         .sctp_port = config->sctp_port ? config->sctp_port : 5000,
         .max_message_size = config->max_message_size ? config->max_message_size : 262144,
     };
@@ -112,16 +120,57 @@ static void told_all(struct peer *p)
     p->end_told = p->gathered;
 }
 
-static void write_offer(struct peer *p, struct peer_output *out)
+// What both agreed on last, into `theirs` and `ours`. Returns the answer; NULL: nothing yet.
+static const struct sdp *agreed_read(const struct peer *p, const struct sdp **offer)
+{
+    if (!p->has_accepted)
+        return NULL;
+    enum sdp_outcome outcome = sdp_parse(text_bytes(&p->accepted), &theirs);
+    assert(outcome == SDP_OK); // it was taken before
+    outcome = sdp_parse(text_bytes(p->accepted_answer ? &p->offered : &p->description), &ours);
+    assert(outcome == SDP_OK); // our own
+    *offer = p->accepted_answer ? &ours : &theirs;
+    return p->accepted_answer ? &theirs : &ours;
+}
+
+// RFC 9429 5.2.2: of a session without data channels, once one was opened.
+static bool wants_data(const struct peer *p, const struct sdp *agreed)
+{
+    const struct sdp_media *data = agreed ? sdp_data_media(agreed) : NULL;
+    return !agreed || (data && data->port != 0) || (!p->channels && p->early_channels_count > 0);
+}
+
+static void write_offer(struct peer *p, nanotime now, struct peer_output *out)
 {
     // RFC 8842 5.2: an offerer says actpass, each time.
     struct sdp_local local = local_description(p, SDP_SETUP_ACTPASS);
-    peer_media_offer(p, &local);
-    text_clear(&p->offered);
-    sdp_write_offer(&p->offered, &local);
+    const struct sdp *before = NULL;
+    local.agreed = agreed_read(p, &before);
+    local.no_data = !wants_data(p, local.agreed);
+    peer_media_offer(p, now, before, &local);
+    struct text made = {0}; // what it is made from may be the offer before
+    sdp_write_offer(&made, &local);
+    text_free(&p->offered);
+    p->offered = made;
     *out = (struct peer_output){.kind = PEER_DESCRIPTION, .bytes = text_bytes(&p->offered)};
     p->describe_due = false;
     told_all(p);
+}
+
+static void offer_begin(struct peer *p, nanotime now)
+{
+    p->describe_due = true;
+    p->session_version++;
+    peer_set_signaling(p, now, PEER_HAVE_LOCAL_OFFER);
+}
+
+// After a rollback, once the other offer is answered: what of ours did not find its place in it?
+static void offer_again(struct peer *p, nanotime now)
+{
+    p->offer_again = false;
+    bool data = !p->channels && p->early_channels_count > 0;
+    if (p->restarting || data || peer_media_needs_offer(p))
+        offer_begin(p, now);
 }
 
 static void write_answer(struct peer *p, nanotime now, struct peer_output *out)
@@ -135,9 +184,12 @@ static void write_answer(struct peer *p, nanotime now, struct peer_output *out)
     sdp_write_answer(&p->description, &local, &theirs);
     *out = (struct peer_output){
         .kind = PEER_DESCRIPTION, .bytes = text_bytes(&p->description), .answer = true};
+    if (!keeps_old_credentials(p))
+        told_all(p);
     p->answer_due = false;
-    told_all(p);
     peer_set_signaling(p, now, PEER_STABLE);
+    if (p->offer_again)
+        offer_again(p, now);
 }
 
 static bool may_describe(const struct peer *p)
@@ -161,7 +213,7 @@ bool peer_signaling_poll(struct peer *p, nanotime now, struct peer_output *out)
     if (!peer_signaling_is_due(p))
         return false;
     if (p->describe_due) {
-        write_offer(p, out);
+        write_offer(p, now, out);
         return true;
     }
     if (p->answer_due) {
@@ -205,11 +257,10 @@ void peer_describe(struct peer *p, nanotime now, bool restart)
         start_gathering(p, now);
     } else if (restart && !p->restarting && p->has_accepted) {
         p->restarting = true;
+        p->before_restart = *ice_agent_credentials(p->ice);
         restart_ice(p, now);
     }
-    p->describe_due = true;
-    p->session_version++;
-    peer_set_signaling(p, now, PEER_HAVE_LOCAL_OFFER);
+    offer_begin(p, now);
 }
 
 // ---------------------------------------------------------------------------------- remote side
@@ -323,7 +374,7 @@ static const char *state_check(const struct peer *p, bool answer)
 {
     if (answer && (p->stats.signaling != PEER_HAVE_LOCAL_OFFER || p->describe_due))
         return "an answer without an offer";
-    if (!answer && p->stats.signaling == PEER_HAVE_LOCAL_OFFER)
+    if (!answer && p->stats.signaling == PEER_HAVE_LOCAL_OFFER && !p->config.polite)
         return "glare: an offer while ours waits for its answer";
     if (!answer && p->stats.signaling == PEER_HAVE_REMOTE_OFFER)
         return "an offer while another waits for its answer";
@@ -343,11 +394,27 @@ static const char *association_check(const struct peer *p, const struct sdp_medi
     return NULL;
 }
 
-// The section of the data channels, unless it is rejected.
+// The section of the data channels, unless it is rejected, or closed (RFC 8841 10.3) while there
+// are others.
 static const struct sdp_media *data_in_use(void)
 {
     const struct sdp_media *data = sdp_data_media(&theirs);
-    return data && (data->port != 0 || data->bundle_only) ? data : NULL;
+    bool closed = data && data->has_sctp_port && data->sctp_port == 0;
+    return data && (data->port != 0 || data->bundle_only) && !closed ? data : NULL;
+}
+
+// RFC 9429 5.7: the offer is as if it had never been. What was gathered for it is kept: nobody took
+// that offer, so credentials and candidates serve for the answer as well.
+static void rollback(struct peer *p, nanotime now)
+{
+    trace(&p->trace, now, "glare: our offer is rolled back");
+    p->stats.rollbacks++;
+    p->describe_due = false;
+    p->described =
+        p->described && !p->restarting; // of a restart: no more until it is offered again
+    p->offer_again = true;
+    peer_media_rollback(p);
+    peer_set_signaling(p, now, PEER_STABLE);
 }
 
 // Everything that can be wrong, before anything is changed.
@@ -397,16 +464,17 @@ static void take_description(struct peer *p, nanotime now, struct bytes text, bo
     bool first = !p->has_accepted;
     bool new_credentials = first || !bytes_equal(media->ufrag, p->remote_ufrag) ||
                            !bytes_equal(media->pwd, p->remote_pwd);
-    // RFC 8445 9: changed credentials in an offer are an ICE restart, which we follow.
-    if (!answer && !first && new_credentials)
+    // RFC 8445 9: changed credentials in an offer are an ICE restart, which we follow. One of ours
+    // that was rolled back has led to new credentials already.
+    if (!answer && !first && new_credentials && !p->restarting)
         restart_ice(p, now);
+    p->restarting = p->restarting && !answer && !new_credentials;
     if (first)
         set_role(p, now, answer, theirs.ice_lite);
     if (!media->trickle && !answer)
         p->trickle = false; // RFC 8838 3: no trickle towards one who does not know it
     p->has_accepted = true;
     p->accepted_answer = answer;
-    p->restarting = false;
     p->remote_session_id = theirs.session_id;
     p->remote_session_version = theirs.session_version;
     if (new_credentials) {
@@ -415,6 +483,8 @@ static void take_description(struct peer *p, nanotime now, struct bytes text, bo
     }
     if (!p->config.ice_only && !p->dtls)
         peer_data_start(p, now, media, data_in_use(), role);
+    else if (p->dtls)
+        peer_data_change(p, now, data_in_use());
     if (!answer && !p->gathering_started)
         start_gathering(p, now);
     // The copy comes last of what reads `text`, which may be what `accepted` held.
@@ -424,7 +494,8 @@ static void take_description(struct peer *p, nanotime now, struct bytes text, bo
     text_add(&p->accepted, text);
     p->remote_ufrag = bytes_of(p->accepted.at + ufrag_at, media->ufrag.len);
     p->remote_pwd = bytes_of(p->accepted.at + pwd_at, media->pwd.len);
-    take_candidates(p, now, media);
+    if (!p->restarting) // else they are of the session that is about to end
+        take_candidates(p, now, media);
     if (answer && p->media) { // `ours` was read by description_check
         peer_media_answered(p, now, &ours, &theirs);
     }
@@ -440,6 +511,8 @@ bool peer_accept(struct peer *p, nanotime now, struct bytes text, bool answer)
         trace(&p->trace, now, "the same %s again: ignored", what);
         return true;
     }
+    if (text.len > PEER_DESCRIPTION_MAX)
+        return peer_refuse(p, now, "%s: longer than %u bytes", what, PEER_DESCRIPTION_MAX);
     enum sdp_outcome outcome = sdp_parse(text, &theirs);
     if (outcome != SDP_OK)
         return peer_refuse(p, now, "%s, line %u: %s", what, theirs.error_line,
@@ -452,6 +525,8 @@ bool peer_accept(struct peer *p, nanotime now, struct bytes text, bool answer)
     if (why)
         return peer_refuse(p, now, "%s: %s", what, why);
 
+    if (!answer && p->stats.signaling == PEER_HAVE_LOCAL_OFFER)
+        rollback(p, now);
     trace(&p->trace, now, "takes the %s", what);
     p->error[0] = 0;
     take_description(p, now, text, answer, role);

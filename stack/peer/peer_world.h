@@ -298,6 +298,13 @@ static inline struct wire *wire_new(uint64_t seed,
     return wire;
 }
 
+static inline struct media_track_stats wire_track_stats(struct wire *wire, int i, unsigned track)
+{
+    struct media_track_stats stats;
+    peer_simrtc.track_stats(wire->actor[i].peer, wire->now, track, &stats);
+    return stats;
+}
+
 static inline struct peer_stats wire_stats(struct wire *wire, int i)
 {
     struct peer_stats stats;
@@ -376,6 +383,29 @@ static inline void check_connected(struct wire *wire, int channel)
 static inline void wire_offer(struct wire *wire)
 {
     peer_simrtc.describe(ALICE, wire->now, false);
+}
+
+// Both ways. Returns its number.
+static inline unsigned wire_track_add(struct wire *wire, int i, bool video)
+{
+    struct media_track_config config = {.label = video ? "video" : "audio",
+                                        .kind = video ? MEDIA_VIDEO : MEDIA_AUDIO,
+                                        .send = true,
+                                        .receive = true,
+                                        .codecs = {video ? "VP8" : "opus"},
+                                        .codecs_count = 1,
+                                        .stop_at = TIME_NEVER,
+                                        .bitrate = video ? 300000 : 32000,
+                                        .fps = 25,
+                                        .width = 320,
+                                        .height = 180,
+                                        .frame_time = 20 * TIME_MS,
+                                        .nack = video,
+                                        .rtx = video,
+                                        .pli = video};
+    int track = peer_simrtc.track_add(wire->actor[i].peer, &config);
+    assert_true(track >= 0);
+    return (unsigned)track;
 }
 
 static inline bool wire_accept(struct wire *wire, int i, const char *text, bool answer)

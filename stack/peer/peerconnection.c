@@ -491,6 +491,18 @@ static int track_add(void *peer, const struct media_track_config *config)
     return peer_media_track_add(peer, config);
 }
 
+static void track_direct(void *peer, unsigned track, bool send, bool receive)
+{
+    touch(peer);
+    peer_media_track_direct(peer, track, send, receive);
+}
+
+static void track_stop(void *peer, unsigned track)
+{
+    touch(peer);
+    peer_media_track_stop(peer, track);
+}
+
 static void command_media(void *peer, nanotime now, const struct media_command *command)
 {
     struct peer *p = peer;
@@ -553,6 +565,8 @@ const struct peer_ops peer_simrtc = {
     .channel_label = label,
     .set_buffered_low = set_buffered_low,
     .track_add = track_add,
+    .track_direct = track_direct,
+    .track_stop = track_stop,
     .media_command = command_media,
     .play_out = play_out,
     .track_stats = track_stats,

@@ -15,7 +15,8 @@
 #define SDP_MEDIA_MAX 32
 #define SDP_FINGERPRINTS_MAX 8 // of one m= section; more are ignored
 #define SDP_CANDIDATES_MAX 64  // of one m= section; more are counted and ignored
-#define SDP_SIZE_MAX 65536
+#define SDP_SIZE_MAX                                                                               \
+    262144 // a browser's few sections are 10 KB; a call of thirty is ten times that
 
 // What a parser says of any bytes.
 enum sdp_outcome {
@@ -112,11 +113,18 @@ struct sdp_local {
     unsigned candidates_count;
     uint16_t sctp_port;
     uint64_t max_message_size;
-    // Of audio and video (sdp_rtp.h). An offer lists these first, then the data channels; an
-    // answer has, for each section of the offer, ours or NULL: rejected. NULL: all are.
+    // Of audio and video (sdp_rtp.h), by the section that each is: ours, or NULL. In an answer NULL
+    // is rejected, and without `media` all are. In an offer NULL is disabled; see `agreed`.
     const struct sdp_rtp_local *const *media;
     unsigned media_count;
+    // Of an offer: what both agreed on last, whose sections keep their places, mids and protocols
+    // (RFC 3264 8, RFC 9429 5.2.2). What is new comes after them, and last the data channels,
+    // unless they have their place already. NULL: a first offer.
+    const struct sdp *agreed;
+    struct bytes data_mid; // of a data section that is new; empty: a number that no other has
+    bool no_data;          // an offer without data channels: none, or their section disabled
 };
+// At most SDP_MEDIA_MAX sections in all.
 void sdp_write_offer(struct text *to, const struct sdp_local *local);
 // The answer to `offer`: the same m= sections in the same order, those but the data one rejected.
 void sdp_write_answer(struct text *to, const struct sdp_local *local, const struct sdp *offer);

@@ -93,8 +93,8 @@ struct sdp_rtp_local {
     unsigned formats_count;
     const struct sdp_extension *extensions;
     unsigned extensions_count;
-    bool reduced_size;
-    const char *stream, *track, *cname; // msid and cname
+    bool reduced_size, mixed_extensions;
+    const char *stream, *track, *cname; // msid and cname; stream NULL: no a=msid
     struct {
         uint32_t media, rtx, fec; // 0: none
     } ssrcs[SDP_LAYERS_MAX];

@@ -2,6 +2,9 @@
 #include "stack/sdp/sdp_priv.h"
 #include "stack/sdp/sdp_rtp.h"
 
+#include <assert.h>
+#include <limits.h>
+
 static void put_number(struct text *to, uint64_t value)
 {
     uint8_t digits[20];
@@ -169,6 +172,23 @@ static void put_group(struct text *to, const char *semantics, uint32_t first, ui
     text_put(to, "\r\n");
 }
 
+// RFC 8285 5, 6.
+static void put_extensions(struct text *to, const struct sdp_rtp_local *rtp)
+{
+    if (rtp->mixed_extensions)
+        text_put(to, "a=extmap-allow-mixed\r\n");
+    for (unsigned i = 0; i < rtp->extensions_count; i++) {
+        const struct sdp_extension *extension = &rtp->extensions[i];
+        text_put(to, "a=extmap:");
+        put_number(to, extension->id);
+        if (extension->direction != SDP_SENDRECV) {
+            text_put(to, "/");
+            text_put(to, sdp_direction_name(extension->direction));
+        }
+        put_bytes(to, " ", extension->uri);
+    }
+}
+
 static void put_rtp(struct text *to, const struct sdp_local *local, const struct sdp_rtp_local *rtp,
                     struct bytes protocol, bool first)
 {
@@ -186,15 +206,13 @@ static void put_rtp(struct text *to, const struct sdp_local *local, const struct
     put_transport(to, local);
     if (rtp->mid.len > 0)
         put_bytes(to, "a=mid:", rtp->mid);
-    for (unsigned i = 0; i < rtp->extensions_count; i++) {
-        text_put(to, "a=extmap:");
-        put_number(to, rtp->extensions[i].id);
-        put_bytes(to, " ", rtp->extensions[i].uri);
-    }
+    put_extensions(to, rtp);
     put_pair(to, "a=", sdp_direction_name(rtp->direction));
-    text_put(to, "a=msid:");
-    text_put(to, rtp->stream);
-    put_pair(to, " ", rtp->track);
+    if (rtp->stream) {
+        text_put(to, "a=msid:");
+        text_put(to, rtp->stream);
+        put_pair(to, " ", rtp->track);
+    }
     text_put(to, "a=rtcp-mux\r\n");
     if (rtp->reduced_size)
         text_put(to, "a=rtcp-rsize\r\n");
@@ -210,38 +228,6 @@ static void put_rtp(struct text *to, const struct sdp_local *local, const struct
         put_ssrc(to, rtp, rtp->ssrcs[i].rtx);
         put_ssrc(to, rtp, rtp->ssrcs[i].fec);
     }
-}
-
-static bool mid_is_taken(const struct sdp_local *local, struct bytes mid)
-{
-    for (unsigned i = 0; i < local->media_count; i++) {
-        if (bytes_equal(local->media[i]->mid, mid))
-            return true;
-    }
-    return false;
-}
-
-void sdp_write_offer(struct text *to, const struct sdp_local *local)
-{
-    struct text bundle = {0};
-    for (unsigned i = 0; i < local->media_count; i++) {
-        text_add(&bundle, local->media[i]->mid);
-        text_put(&bundle, " ");
-    }
-    size_t at = bundle.len;
-    struct bytes mid;
-    unsigned number = local->media_count;
-    do { // RFC 5888 4: mids differ, and those of sections may be the other side's
-        bundle.len = at;
-        put_number(&bundle, number++);
-        mid = bytes_from(text_bytes(&bundle), at);
-    } while (mid_is_taken(local, mid));
-    put_session(to, local, text_bytes(&bundle));
-    for (unsigned i = 0; i < local->media_count; i++)
-        put_rtp(to, local, local->media[i], bytes_text("UDP/TLS/RTP/SAVPF"), i == 0);
-    text_put(to, "m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\n");
-    put_data(to, local, mid, false, local->media_count == 0);
-    text_free(&bundle);
 }
 
 static bool is_in(const struct bytes *list, unsigned count, struct bytes wanted)
@@ -289,6 +275,152 @@ static void put_refusal(struct text *to, const struct sdp_local *local,
     if (!bytes_is(media->kind, "application"))
         text_put(to, "a=inactive\r\na=end-of-candidates\r\n");
 }
+
+// ------------------------------------------------------------------------------------------ offers
+
+// An offer, section by section.
+struct plan {
+    const struct sdp_local *local;
+    const struct sdp_media *agreed; // the sections that have their places
+    unsigned agreed_count;
+    const struct sdp_media *agreed_data; // NULL: none of them
+    const struct bytes *bundle;
+    unsigned bundle_count;
+    unsigned count; // of sections, in the end
+    unsigned data;  // the section of the data channels; UINT_MAX: none
+    struct bytes data_mid;
+};
+
+static const struct sdp_rtp_local *rtp_at(const struct sdp_local *local, unsigned section)
+{
+    return section < local->media_count ? local->media[section] : NULL;
+}
+
+static bool mid_is_taken(const struct plan *plan, struct bytes mid)
+{
+    for (unsigned i = 0; i < plan->agreed_count; i++) {
+        if (bytes_equal(plan->agreed[i].mid, mid))
+            return true;
+    }
+    for (unsigned i = 0; i < plan->local->media_count; i++) {
+        if (plan->local->media[i] && bytes_equal(plan->local->media[i]->mid, mid))
+            return true;
+    }
+    return false;
+}
+
+// The mid of the data section, drawn up in `to` when it is new.
+static struct bytes data_mid(const struct plan *plan, struct text *to)
+{
+    if (plan->agreed_data && plan->agreed_data->port != 0)
+        return plan->agreed_data->mid;
+    if (plan->local->data_mid.len > 0)
+        return plan->local->data_mid;
+    unsigned number = plan->data;
+    do { // RFC 5888 4: mids differ, and those of sections may be the other side's
+        text_clear(to);
+        put_number(to, number++);
+    } while (mid_is_taken(plan, text_bytes(to)));
+    return text_bytes(to);
+}
+
+// Empty: disabled, or without one.
+static struct bytes mid_at(const struct plan *plan, unsigned section)
+{
+    if (section == plan->data)
+        return plan->data_mid;
+    const struct sdp_rtp_local *rtp = rtp_at(plan->local, section);
+    return rtp ? rtp->mid : (struct bytes){NULL, 0};
+}
+
+static void add_mid(struct text *bundle, struct bytes mid)
+{
+    text_put(bundle, bundle->len ? " " : "");
+    text_add(bundle, mid);
+}
+
+// RFC 9429 5.2.2: the group of before, without what is disabled, and what is new. Returns the
+// section that is tagged (RFC 9143 7.2): the first of the group.
+static unsigned plan_bundle(const struct plan *plan, struct text *bundle)
+{
+    unsigned tagged = plan->count;
+    for (unsigned i = 0; i < plan->bundle_count; i++) {
+        for (unsigned k = 0; k < plan->count; k++) {
+            if (!is_in(&plan->bundle[i], 1, mid_at(plan, k)))
+                continue;
+            tagged = bundle->len ? tagged : k;
+            add_mid(bundle, plan->bundle[i]);
+        }
+    }
+    for (unsigned i = 0; i < plan->count; i++) {
+        struct bytes mid = mid_at(plan, i);
+        if (mid.len == 0 || is_in(plan->bundle, plan->bundle_count, mid))
+            continue;
+        tagged = bundle->len ? tagged : i;
+        add_mid(bundle, mid);
+    }
+    for (unsigned i = 0; i < plan->count && tagged == plan->count; i++) // none has a mid
+        tagged = i == plan->data || rtp_at(plan->local, i) ? i : tagged;
+    return tagged;
+}
+
+static void put_section(struct text *to, const struct plan *plan, unsigned section, bool tagged)
+{
+    const struct sdp_local *local = plan->local;
+    const struct sdp_rtp_local *rtp = rtp_at(local, section);
+    const struct sdp_media *before = section < plan->agreed_count ? &plan->agreed[section] : NULL;
+    if (section == plan->data && before) {
+        put_media_line(to, before, true, local->sctp_port);
+        put_data(to, local, plan->data_mid, before->old_sctp, tagged);
+    } else if (section == plan->data) {
+        text_put(to, "m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\n");
+        put_data(to, local, plan->data_mid, false, tagged);
+    } else if (rtp) {
+        bool same = before && sdp_is_rtp(before);
+        put_rtp(to, local, rtp, same ? before->protocol : bytes_text("UDP/TLS/RTP/SAVPF"), tagged);
+    } else { // RFC 3264 8.2
+        assert(before);
+        put_media_line(to, before, false, local->sctp_port);
+        put_refusal(to, local, before);
+    }
+}
+
+static struct plan plan_of(const struct sdp_local *local)
+{
+    const struct sdp *agreed = local->agreed;
+    struct plan plan = {.local = local, .count = local->media_count, .data = UINT_MAX};
+    if (agreed) {
+        plan.agreed = agreed->media;
+        plan.agreed_count = agreed->media_count;
+        plan.agreed_data = sdp_data_media(agreed);
+        plan.bundle = agreed->bundle;
+        plan.bundle_count = agreed->bundle_count;
+    }
+    if (plan.count < plan.agreed_count)
+        plan.count = plan.agreed_count;
+    if (local->no_data)
+        return plan;
+    // RFC 3264 8: the place it has. The first one goes after all others (RFC 9429 5.2.1).
+    plan.data = plan.agreed_data ? (unsigned)(plan.agreed_data - plan.agreed) : plan.count++;
+    return plan;
+}
+
+void sdp_write_offer(struct text *to, const struct sdp_local *local)
+{
+    struct text bundle = {0}, number = {0};
+    struct plan plan = plan_of(local);
+    assert(plan.count <= SDP_MEDIA_MAX);
+    if (plan.data != UINT_MAX)
+        plan.data_mid = data_mid(&plan, &number);
+    unsigned tagged = plan_bundle(&plan, &bundle);
+    put_session(to, local, text_bytes(&bundle));
+    for (unsigned i = 0; i < plan.count; i++)
+        put_section(to, &plan, i, i == tagged);
+    text_free(&bundle);
+    text_free(&number);
+}
+
+// ----------------------------------------------------------------------------------------- answers
 
 static bool data_is_refused(const struct sdp_media *data)
 {
