@@ -179,6 +179,18 @@ static void fill_quality(const struct media *m, const struct media_stream_in *s,
     to->r_factor = thousandths(mos.r);
 }
 
+// Of a simulcast: how many of the streams that came are smaller.
+static unsigned layer_of(const struct media *m, const struct media_stream_in *s)
+{
+    unsigned smaller = 0;
+    for (unsigned i = 0; s->rid[0] && i < m->streams_count; i++) {
+        const struct media_stream_in *other = &m->streams[i];
+        smaller += other->used && other->role == MEDIA_IN_MEDIA && other->track == s->track &&
+                   other->rid[0] && other->width < s->width;
+    }
+    return smaller;
+}
+
 static void fill_in(struct media *m, nanotime now, const struct media_track *t,
                     struct media_track_stats *to)
 {
@@ -195,6 +207,7 @@ static void fill_in(struct media *m, nanotime now, const struct media_track *t,
     to->quality.intact = s->intact;
     to->quality.damaged = s->damaged;
     to->quality.frames_missing = s->missing;
+    to->quality.layer = layer_of(m, s);
     to->in.estimatedPlayoutTimestamp = media_sync_playout(now, s);
     (void)media_sync_offset(m, t, &to->quality.lip_sync);
     if (s->video)
