@@ -53,8 +53,8 @@ struct event_head {
 };
 
 static const char *const state_names[] = {"new", "connecting", "connected", "closed", "failed"};
-static const char *const drop_names[] = {"kept",        "not-dtls",   "too-large",
-                                         "not-started", "queue-full", "after-close"};
+static const char *const drop_names[] = {"kept",       "not-dtls",    "too-large",   "not-started",
+                                         "queue-full", "after-close", "short-record"};
 
 const char *dtls_state_name(enum dtls_state state)
 {
@@ -334,6 +334,29 @@ void dtls_start(struct dtls *dtls, nanotime now)
     libenv_leave(env);
 }
 
+#define DTLS_RECORD_HEADER 13
+
+// A sealed record holds a tag and, with GCM, an explicit nonce (RFC 5288 3; RFC 7905 2 has none).
+// One that is shorter is to be discarded (RFC 6347 4.1.2.7), but ends the association in OpenSSL up
+// to 3.0.20: anybody's 33 bytes would do.
+static bool has_short_record(const struct dtls *dtls, struct bytes datagram)
+{
+    const SSL_CIPHER *cipher = SSL_get_current_cipher(dtls->ssl);
+    bool chacha = cipher && SSL_CIPHER_get_cipher_nid(cipher) == NID_chacha20_poly1305;
+    size_t least = chacha ? 16 : 8 + 16;
+    struct reader r = reader_of(datagram);
+    while (r.len >= DTLS_RECORD_HEADER) {
+        read_skip(&r, 3);
+        unsigned epoch = read_u16(&r);
+        read_skip(&r, 6);
+        size_t len = read_u16(&r);
+        if (epoch > 0 && len < least)
+            return true;
+        read_skip(&r, len);
+    }
+    return false;
+}
+
 static enum dtls_drop input_check(const struct dtls *dtls, struct bytes datagram)
 {
     if (dtls->state == DTLS_CLOSED || dtls->state == DTLS_FAILED)
@@ -347,6 +370,8 @@ static enum dtls_drop input_check(const struct dtls *dtls, struct bytes datagram
     // What one datagram can bring forth: its data, or a flight of the handshake.
     if (!queue_has_room(dtls, datagram.len + DTLS_DATAGRAM_MAX))
         return DTLS_QUEUE_FULL;
+    if (has_short_record(dtls, datagram))
+        return DTLS_SHORT_RECORD;
     return DTLS_KEPT;
 }
 

@@ -73,6 +73,7 @@ enum dtls_drop {
     DTLS_NOT_STARTED, // a client that has sent nothing yet expects nothing
     DTLS_QUEUE_FULL,  // the owner does not poll
     DTLS_AFTER_CLOSE,
+    DTLS_SHORT_RECORD, // sealed, and shorter than the seal
     DTLS_DROPS
 };
 #define DTLS_DATAGRAM_MAX 16384

@@ -475,6 +475,33 @@ static void test_dtls_drops_have_names(void **state)
     duo_free(duo);
 }
 
+// Records that anybody could send, of every type and with every length up to past the seal's own:
+// the association goes on, and what is too short to be sealed is dropped by name.
+static void test_dtls_forged_records_end_nothing(void **state)
+{
+    (void)state;
+    struct duo *duo = duo_new();
+    start(duo);
+    run(duo, TIME_S);
+    assert_states(duo, DTLS_CONNECTED, DTLS_CONNECTED);
+    for (unsigned type = 20; type <= 26; type++) {
+        for (unsigned len = 0; len < 64; len++) {
+            uint8_t record[13 + 64] = {
+                (uint8_t)type, 0xfe, 0xfd, 0, 1, [10] = 9, [12] = (uint8_t)len};
+            struct bytes bytes = bytes_of(record, 13 + len);
+            for (int i = 0; i < 2; i++)
+                assert_int_equal(dtls_input(duo->ends[i].dtls, duo->now, bytes),
+                                 len < 24 ? DTLS_SHORT_RECORD : DTLS_KEPT);
+        }
+    }
+    run(duo, TIME_S);
+    assert_states(duo, DTLS_CONNECTED, DTLS_CONNECTED);
+    assert_true(dtls_send(duo->ends[0].dtls, duo->now, bytes_of("one", 3)));
+    run(duo, TIME_S);
+    assert_int_equal(duo->ends[1].records, 1);
+    duo_free(duo);
+}
+
 static void test_dtls_queue_is_bounded(void **state)
 {
     (void)state;
@@ -634,6 +661,7 @@ int main(void)
         cmocka_unit_test(test_dtls_fragments_to_the_mtu),
         cmocka_unit_test(test_dtls_close),
         cmocka_unit_test(test_dtls_drops_have_names),
+        cmocka_unit_test(test_dtls_forged_records_end_nothing),
         cmocka_unit_test(test_dtls_queue_is_bounded),
         cmocka_unit_test(test_dtls_server_answers_before_its_start),
         cmocka_unit_test(test_dtls_survives_garbage),
