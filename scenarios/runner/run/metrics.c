@@ -429,12 +429,12 @@ unsigned metrics_collect(struct run *run, struct arena *arena, struct result_met
 
 void run_print_metrics(struct text *to)
 {
-    text_put(to, "NAME                               UNIT             MEANING\n");
+    text_printf(to, "%-49s %-25s %s\n", "NAME", "UNIT", "MEANING");
     for (size_t i = 0; i < metrics_count; i++) {
         const struct metric *metric = &metrics[i];
         char name[80];
         snprintf(name, sizeof name, "%s%s", entity_names[metric->entity], metric->name);
-        text_printf(to, "%-34s %-16s %s", name, metric->unit, metric->meaning);
+        text_printf(to, "%-49s %-25s %s", name, metric->unit, metric->meaning);
         for (const char *const *w = metric->words; w && *w; w++)
             text_printf(to, "%s%s", w == metric->words ? ": " : " ", *w);
         text_put(to, "\n");
