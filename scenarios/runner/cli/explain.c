@@ -168,6 +168,11 @@ static void sessions(struct text *to, const struct scenario *s)
         if (session->glare)
             text_printf(to, "  %s makes an offer at the same moment\n",
                         s->peers[session->answerer].name);
+        for (unsigned k = 0; k < 2 && session->glare; k++) {
+            const struct scenario_peer *peer = &s->peers[k ? session->answerer : session->offerer];
+            if (peer->config.polite)
+                text_printf(to, "  %s is polite: its offer gives way\n", peer->name);
+        }
         text_printf(to, "  signaling takes %s\n", at_text(session->signaling.delay));
         signals_lost(to, s, session);
         for (unsigned k = 0; k < session->channels_count; k++) {

@@ -46,6 +46,7 @@ static json_t *own_json(const struct peer_config *c)
         {"setup", c->setup},
         {"identity", c->identity},
         {"wrong-fingerprint", c->wrong_fingerprint},
+        {"polite", c->polite},
         {"mtu", (json_int_t)c->mtu},
         {"sctp-port", c->sctp_port},
         {"max-message-size", (json_int_t)c->max_message_size},
@@ -125,6 +126,7 @@ static bool read_own(struct peer_config *c, const json_t *own)
     c->setup = (enum peer_dtls_setup)(own_number(own, "setup") % 3);
     c->identity = (unsigned)(own_number(own, "identity") % DTLS_IDENTITIES);
     c->wrong_fingerprint = own_number(own, "wrong-fingerprint") != 0;
+    c->polite = own_number(own, "polite") != 0;
     c->mtu = (size_t)own_number(own, "mtu");
     c->sctp_port = (uint16_t)own_number(own, "sctp-port");
     c->max_message_size = own_number(own, "max-message-size");

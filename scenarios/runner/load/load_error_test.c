@@ -260,6 +260,8 @@ static const struct wrong session_wrong[] = {
      "3:30: expected offer, answer, candidates or end-of-candidates, maybe of a peer of this "
      "session, got an empty list"},
     {SESSION("{glare: both}"), "3:18: expected true or false, got 'both'"},
+    {"name: x\npeers: {a: {at: wan, polite: true}, b: {at: wan, polite: true}}\nsession: {}\n",
+     "3:10: expected one peer of a session to be polite, got both"},
     {SESSION("{data: {}}"), "3:17: expected a list of data channels, got an empty mapping"},
     {SESSION("{data: [chat]}"), "3:18: expected a data channel, got 'chat'"},
     {SESSION("{data: [{}]}"), "3:18: expected a data channel with 'label', got none"},

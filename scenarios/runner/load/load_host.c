@@ -161,6 +161,7 @@ static const struct field peer_fields[] = {
     {"tiebreaker", FIELD_U64, CONFIG(tiebreaker), 1, 0, NULL},
     {"dtls", FIELD_WORD, CONFIG(setup), 0, 0, setups},
     {"wrong-fingerprint", FIELD_BOOL, CONFIG(wrong_fingerprint), 0, 0, NULL},
+    {"polite", FIELD_BOOL, CONFIG(polite), 0, 0, NULL},
     {"mtu", FIELD_NODE, AT(mtu), 0, 0, NULL},
     {"sctp-port", FIELD_U16, CONFIG(sctp_port), 1, 0, NULL},
     {"max-message-size", FIELD_SIZE_U64, CONFIG(max_message_size), 1, 1u << 30, NULL},

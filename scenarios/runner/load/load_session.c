@@ -217,6 +217,9 @@ static bool session_load(struct load *load, const struct yaml_node *node,
     if (nodes.signaling && !signaling_load(load, nodes.signaling, session))
         return false;
     const unsigned sides[] = {session->offerer, session->answerer};
+    if (load->peers[sides[0]].config.polite && load->peers[sides[1]].config.polite)
+        return err_at(load->err, node->mark,
+                      "expected one peer of a session to be polite, got both");
     for (unsigned i = 0; i < 2; i++) {
         load->peers[sides[i]].config.trickle = nodes.trickle;
         load->peers[sides[i]].config.ice_only = nodes.ice_only;

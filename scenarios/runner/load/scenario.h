@@ -43,7 +43,8 @@
 //             sctp-port, max-message-size, ta, consent-interval, consent-timeout, nomination-wait,
 //             srtp: [aes-cm-80, aes-gcm-128, aes-gcm-256] (default: all),
 //             clock-skew: -50ppm (of its media), patience, gather-timeout, turn-lifetime,
-//             turn-channels, identity, peer: simrtc, or {kind: adapter, run: [node, peer.mjs],
+//             turn-channels, identity, polite (in a glare it takes the other's offer),
+//             peer: simrtc, or {kind: adapter, run: [node, peer.mjs],
 //             install: text, media: true (it offers audio and video besides)}} (live) # at: a LAN
 //             or wan, or a list of them: an interface each
 //   session:                        # or sessions: a list of these

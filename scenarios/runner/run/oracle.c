@@ -415,13 +415,20 @@ static struct oracle_outcome outcome_of(struct arena *arena, const struct oracle
 }
 
 // Why offer and answer do not come about; NULL: they do.
-static const char *agreement_missing(const struct scenario_session *session)
+static const char *agreement_missing(const struct scenario *scenario,
+                                     const struct scenario_session *session)
 {
-    if (session->glare) // RFC 9429 5.6, where nobody rolls back
-        return "both make an offer, and neither may take the other's";
-    if (session->signaling.lose[0] & 1u << SIGNAL_OFFER)
+    unsigned offerer = 0; // the side whose offer is answered
+    if (session->glare) {
+        bool first = scenario->peers[session->offerer].config.polite,
+             second = scenario->peers[session->answerer].config.polite;
+        if (!first && !second) // RFC 9429 5.6, where nobody rolls back
+            return "both make an offer, and neither may take the other's";
+        offerer = first; // RFC 9429 5.7: the polite one's is as if it had never been
+    }
+    if (session->signaling.lose[offerer] & 1u << SIGNAL_OFFER)
         return "signaling loses the offer";
-    if (session->signaling.lose[1] & 1u << SIGNAL_ANSWER)
+    if (session->signaling.lose[!offerer] & 1u << SIGNAL_ANSWER)
         return "signaling loses the answer";
     return NULL;
 }
@@ -429,7 +436,7 @@ static const char *agreement_missing(const struct scenario_session *session)
 struct oracle_outcome oracle_compute(struct arena *arena, const struct scenario *scenario,
                                      const struct scenario_session *session)
 {
-    const char *unagreed = agreement_missing(session);
+    const char *unagreed = agreement_missing(scenario, session);
     if (unagreed)
         return (struct oracle_outcome){OUTCOME_NONE, 0, 0, unagreed};
     struct oracle *o = mem_zero(1, sizeof *o);
@@ -439,7 +446,7 @@ struct oracle_outcome oracle_compute(struct arena *arena, const struct scenario 
         struct agent *agent = &o->sides[side];
         agent->peer = &scenario->peers[peers[side]];
         // Without trickling, the offerer has gathered everything before anybody knows of it.
-        agent->early = side == 1 || agent->peer->config.trickle;
+        agent->early = (side == 1 && !session->glare) || agent->peer->config.trickle;
         agent->untold =
             agent->peer->config.trickle && session->signaling.lose[side] & 1u << SIGNAL_CANDIDATES;
         for (unsigned i = 0; i < agent->peer->interfaces; i++)

@@ -267,6 +267,14 @@ static void test_oracle_what_signaling_loses(void **state)
     HOMES "servers: {stun: {at: wan}}\npeers: {alice: {at: a, " STUN "}, bob: {at: wan}}\n"        \
           "session: {offerer: alice, " signaling "}\n"
     check(compute(PUBLIC("glare: true")), OUTCOME_NONE, 0, 0);
+    // Of a polite peer's offer nothing is missed but by itself.
+#define POLITE(signaling)                                                                          \
+    HOMES "servers: {stun: {at: wan}}\npeers: {alice: {at: a, polite: true, " STUN                 \
+          "}, bob: {at: wan}}\nsession: {offerer: alice, glare: true, " signaling "}\n"
+    check(compute(POLITE("")), OUTCOME_DIRECT, SRFLX | PRFLX, HOST);
+    check(compute(POLITE("signaling: {lose: [alice.offer]}")), OUTCOME_DIRECT, SRFLX | PRFLX, HOST);
+    check(compute(POLITE("signaling: {lose: [bob.offer]}")), OUTCOME_NONE, 0, 0);
+    check(compute(POLITE("signaling: {lose: [alice.answer]}")), OUTCOME_NONE, 0, 0);
     check(compute(PUBLIC("signaling: {lose: [offer]}")), OUTCOME_NONE, 0, 0);
     check(compute(PUBLIC("signaling: {lose: [answer]}")), OUTCOME_NONE, 0, 0);
     // The offerer makes no answers, and the end of candidates is waited for, no more.
