@@ -6,6 +6,7 @@
 #define AUDIO_PACKET_OVERHEAD (MEDIA_PACKET_OVERHEAD + 28) // with RTP's header and extensions
 #define KEYFRAME_SPACE (300 * TIME_MS) // between key frames of a layer, however many are asked for
 #define FRAME_PACKETS_MAX 256          // of a frame that FEC protects
+#define SOUND_HEADERS_MAX 96           // RTP, its extensions and RED, in front of a frame of sound
 #define LAYER_LEAST_PERCENT 60         // of its bitrate: below that a layer of a simulcast is off
 
 // --------------------------------------------------------------------------------- start and stop
@@ -26,6 +27,7 @@ static void source_begin(struct media *m, nanotime now, struct media_track *t)
                                    .frame_time = config->frame_time,
                                    .vbr = config->kind == MEDIA_AUDIO,
                                    .dtx = config->dtx,
+                                   .sound_max = m->config.mtu - SOUND_HEADERS_MAX,
                                    .fps = config->fps,
                                    .width = config->width,
                                    .height = config->height,

@@ -53,6 +53,31 @@ static void test_media_audio_and_video_without_loss_arrive_whole(void **state)
     media_world_free(world);
 }
 
+// RFC 7587 4.2: a packet has one frame, and a datagram has an end.
+static void test_media_sound_fits_its_packet_whatever_the_bitrate(void **state)
+{
+    (void)state;
+    for (int red = 0; red < 2; red++) {
+        struct media_world *world = media_world_new(NULL);
+        struct media_track_config loud = opus;
+        loud.bitrate = 600000;
+        loud.red = red;
+        unsigned audio = media_world_track(world, &loud, true, false);
+        media_world_start(world);
+        media_world_run(world, 2 * TIME_S);
+        media_command(
+            world->sides[0], world->now,
+            &(struct media_command){.kind = MEDIA_BITRATE, .track = audio, .bps = 2000000});
+        media_world_run(world, 10 * TIME_S);
+        struct media_track_stats got = media_world_stats(world, 1, audio);
+        assert_in_range(got.in.packetsReceived, 490, 501);
+        assert_int_equal(got.in.packetsLost, 0);
+        assert_int_equal(got.in.concealedSamples, 0);
+        assert_in_range(got.in.bytesReceived / got.in.packetsReceived, 1000, 1200);
+        media_world_free(world);
+    }
+}
+
 // A retransmission takes 600 ms: holes are waited for as long, and no key frame is asked for.
 static void test_media_on_a_long_path_rtx_is_waited_for(void **state)
 {
@@ -247,6 +272,7 @@ int main(void)
         cmocka_unit_test(test_media_a_storm_of_requests_gets_few_key_frames),
         cmocka_unit_test(test_media_goes_on_soon_after_an_outage),
         cmocka_unit_test(test_media_digits_are_no_loss_of_audio),
+        cmocka_unit_test(test_media_sound_fits_its_packet_whatever_the_bitrate),
         cmocka_unit_test(test_media_on_a_long_path_rtx_is_waited_for),
         cmocka_unit_test(test_media_nacks_do_not_wait_for_reports),
         cmocka_unit_test(test_media_fec_brings_lost_video_back),

@@ -12,6 +12,7 @@
 #define DTX_INTERVAL (400 * TIME_MS) // RFC 6716 2.1.9
 #define MUTED_SHARE 20               // a picture without content is so many times smaller
 #define SILENT_LEVEL 127
+#define OPUS_FRAME_MAX 1275 // RFC 6716 3.4 R2
 #define BILLION 1000000000
 
 struct layer {
@@ -55,6 +56,8 @@ struct media_source *source_new(const struct source_config *config)
     if (!c->frame_time)
         c->frame_time = FRAME_TIME_DEFAULT;
     c->fps = !c->fps ? FPS_DEFAULT : c->fps > FPS_MAX ? FPS_MAX : c->fps;
+    if (!c->sound_max)
+        c->sound_max = OPUS_FRAME_MAX;
     if (!c->keyframe_times)
         c->keyframe_times = KEYFRAME_TIMES_DEFAULT;
     if (c->stop_at == 0)
@@ -298,6 +301,8 @@ static void sound(struct media_source *source, struct layer *layer, struct sourc
         len = (size_t)scale(config->frame_time, layer->bitrate / 8, BILLION);
     if (config->kind == CODEC_OPUS && config->vbr)
         len = len * (750 + (size_t)rng_below(&config->rng, 501)) / 1000;
+    if (config->kind == CODEC_OPUS && len > config->sound_max)
+        len = config->sound_max;
     write_synthetic(source,
                     &(struct synthetic){.kind = config->kind,
                                         .keyframe = true,

@@ -33,6 +33,7 @@ struct source_config {
     // Audio
     nanotime frame_time; // 0: 20 ms. Opus: 2.5 5 10 20 40 60 ms; others: whole milliseconds
     bool vbr;            // Opus sizes vary around the bitrate
+    size_t sound_max;    // no frame of Opus is longer, whatever the bitrate; 0: 1275 bytes
     bool dtx;            // muted: one empty frame each 400 ms, else nothing
     // Video
     unsigned fps; // 0: 30
