@@ -163,7 +163,10 @@ static bool parse_metric(struct words *w, struct clause *clause)
 static bool point_exists(const struct scenario *scenario, struct bytes point)
 {
     for (unsigned i = 0; i < scenario->peers_count; i++) {
-        if (bytes_is(point, scenario->peers[i].name))
+        size_t len = strlen(scenario->peers[i].name);
+        if (bytes_starts(point, scenario->peers[i].name) &&
+            (point.len == len ||
+             (scenario->peers[i].config.clear_media && bytes_is(bytes_from(point, len), ".clear"))))
             return true;
     }
     for (unsigned i = 0; i < scenario->servers_count; i++) {
@@ -187,7 +190,8 @@ static bool parse_packets(struct words *w, struct clause *clause)
     if (!take(w, "at"))
         return fail(w, "'at' and a vantage point");
     if (!point_exists(w->scenario, w->word))
-        return fail(w, "a vantage point (a peer, a server, LAN.inside or LAN.outside)");
+        return fail(w, "a vantage point (a peer, PEER.clear with clear-capture, a server, "
+                       "LAN.inside or LAN.outside)");
     clause->point = arena_printf(w->arena, "%.*s", (int)w->word.len, (const char *)w->word.at);
     words_next(w);
     if (!take(w, "matches") && !take(w, "matching"))
@@ -201,6 +205,78 @@ static bool parse_packets(struct words *w, struct clause *clause)
     return true;
 }
 
+// "of PEER.offer|answer matches|matching PATTERN"; `numbered`: which line may stand before.
+static bool parse_lines(struct words *w, struct clause *clause, bool numbered)
+{
+    uint64_t line;
+    clause->kind = CLAUSE_LINES;
+    if (numbered && bytes_parse_u64(w->word, 100000, &line)) {
+        clause->line = (unsigned)line;
+        words_next(w);
+    }
+    if (!take(w, "of"))
+        return fail(w, "'of' and a description");
+    size_t name = 0;
+    while (name < w->word.len && w->word.at[name] != '.')
+        name++;
+    struct bytes peer = {w->word.at, name}, kind = bytes_from(w->word, name);
+    for (clause->peer = 0; clause->peer < w->scenario->peers_count; clause->peer++) {
+        if (bytes_is(peer, w->scenario->peers[clause->peer].name))
+            break;
+    }
+    clause->answer = bytes_is(kind, ".answer");
+    if (clause->peer == w->scenario->peers_count || (!clause->answer && !bytes_is(kind, ".offer")))
+        return fail(w, "a description (PEER.offer or PEER.answer)");
+    words_next(w);
+    if (!take(w, "matches") && !take(w, "matching"))
+        return fail(w, "'matches' and a line in quotes");
+    if (!w->quoted)
+        return fail(w, "a line in quotes");
+    clause->filter = arena_printf(w->arena, "%.*s", (int)w->word.len, (const char *)w->word.at);
+    words_next(w);
+    return true;
+}
+
+// '*' is any text; the first that fits is taken back when what follows does not.
+static bool line_matches(struct bytes line, const char *pattern)
+{
+    const char *star = NULL;
+    size_t at = 0, again = 0;
+    while (at < line.len) {
+        if (*pattern == '*') {
+            star = ++pattern;
+            again = at;
+        } else if (*pattern && (uint8_t)*pattern == line.at[at]) {
+            pattern++;
+            at++;
+        } else if (star) {
+            pattern = star;
+            at = ++again;
+        } else {
+            return false;
+        }
+    }
+    while (*pattern == '*')
+        pattern++;
+    return !*pattern;
+}
+
+uint64_t expect_lines(struct bytes description, const char *pattern, unsigned line)
+{
+    uint64_t count = 0;
+    for (unsigned number = 1; description.len; number++) {
+        size_t len = 0;
+        while (len < description.len && description.at[len] != '\n')
+            len++;
+        struct bytes text = {description.at, len};
+        if (text.len && text.at[text.len - 1] == '\r')
+            text.len--;
+        count += (!line || line == number) && line_matches(text, pattern);
+        description = bytes_from(description, len + 1);
+    }
+    return count;
+}
+
 static bool parse_clause(struct words *w, struct clause *clause)
 {
     if (take(w, "as")) {
@@ -210,8 +286,19 @@ static bool parse_clause(struct words *w, struct clause *clause)
     if (take(w, "no")) {
         clause->compare = COMPARE_EQ;
         clause->value = (struct value){.kind = VALUE_NUMBER};
-        return take(w, "packet") ? parse_packets(w, clause) : fail(w, "'packet'");
+        if (take(w, "line"))
+            return parse_lines(w, clause, false);
+        return take(w, "packet") ? parse_packets(w, clause) : fail(w, "'packet' or 'line'");
     }
+    if (take(w, "line")) {
+        clause->compare = COMPARE_GE;
+        clause->value = (struct value){.kind = VALUE_NUMBER, .number = 1};
+        return parse_lines(w, clause, true);
+    }
+    if (take(w, "lines"))
+        return parse_lines(w, clause, false) &&
+               (take_compare(w, &clause->compare) || fail(w, "a comparison")) &&
+               take_number(w, &clause->value);
     if (take(w, "packets"))
         return parse_packets(w, clause) &&
                (take_compare(w, &clause->compare) || fail(w, "a comparison")) &&

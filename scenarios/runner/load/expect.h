@@ -10,6 +10,10 @@
 //   turn.allocations >= 2 and alice.path == relay within 5s
 //   no packet at home.outside matches "udp port 53"      pcap filter, over the whole run
 //   packets at alice matching "udp" <= 40
+//   packets at alice.clear matching "udp[8] = 0x90" > 9  before and after SRTP: see clear-capture
+//   line of alice.offer matches "a=group:BUNDLE *"       the latest one: a line that is this, '*'
+//   no line of bob.answer matches "a=crypto:*"           being any text; line 1 of: that one alone
+//   lines of alice.offer matching "m=*" == 3
 //   as computed within 5s                      the outcome that oracle.h computes for the NATs
 //
 // Comparisons: == != < <= > >= is. Values: numbers, times, sizes, percents, words. `simrtc metrics`

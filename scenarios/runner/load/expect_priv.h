@@ -9,6 +9,7 @@ enum compare { COMPARE_EQ, COMPARE_NE, COMPARE_LT, COMPARE_LE, COMPARE_GT, COMPA
 enum clause_kind {
     CLAUSE_METRIC,   // ref, compare, value
     CLAUSE_PACKETS,  // packets of a vantage point that match a filter: compare, value
+    CLAUSE_LINES,    // lines of a description that match a pattern: compare, value
     CLAUSE_COMPUTED, // as the oracle says
 };
 
@@ -19,9 +20,15 @@ struct clause {
     enum compare compare;
     struct value value;
     const char *point;
-    const char *filter;
+    const char *filter;  // LINES: the pattern, in which '*' is any text
+    unsigned peer;       // LINES: whose description
+    bool answer;         // LINES: the answer, not the offer
+    unsigned line;       // LINES: this one alone, counted from 1; 0: all
     struct clause *next; // all must hold
 };
+
+// The lines of a description that match the pattern as a whole.
+uint64_t expect_lines(struct bytes description, const char *pattern, unsigned line);
 
 enum expect_when { WHEN_END, WHEN_WITHIN, WHEN_AT, WHEN_DURING };
 

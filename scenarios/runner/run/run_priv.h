@@ -56,8 +56,9 @@ struct run_peer {
     struct handle_track *handles; // by the peer's channel handle
     unsigned handles_max;
 
-    unsigned clear_point;     // its clear capture in the world, and one; 0: none yet
-    struct call_sink **sinks; // by track; NULL: nothing of it is decoded
+    struct text descriptions[2]; // the latest offer and answer that it gave
+    unsigned clear_point;        // its clear capture in the world, and one; 0: none yet
+    struct call_sink **sinks;    // by track; NULL: nothing of it is decoded
     unsigned sinks_count;
 };
 

@@ -219,7 +219,8 @@ static void test_expect_refuses_with_a_reason(void **state)
         {"alice.nominated within 61s",
          "expected a time within the limit of 60s, got \"alice.nominated within 61s\""},
         {"no packet at carol matches \"udp\"",
-         "expected a vantage point (a peer, a server, LAN.inside or LAN.outside), got 'carol' in "
+         "expected a vantage point (a peer, PEER.clear with clear-capture, a server, LAN.inside or "
+         "LAN.outside), got 'carol' in "
          "\"no packet at carol matches \"udp\"\""},
         {"alice.nominated or bob.nominated",
          "expected 'and', 'within', 'at', 'from' or the end, got 'or' in "

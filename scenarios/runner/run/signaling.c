@@ -79,6 +79,10 @@ void signal_post(struct run *run, struct run_peer *from, bool candidate, bool an
                                 : bytes.len ? SIGNAL_CANDIDATES
                                             : SIGNAL_END;
     const char *what = names[kind];
+    if (!candidate) {
+        text_clear(&from->descriptions[answer]);
+        text_add(&from->descriptions[answer], bytes);
+    }
     nanotime now = run_now(run);
     if (config->lose[from->index == session->answerer] & 1u << kind ||
         rng_chance(&from->signal_rng, config->loss)) {

@@ -319,5 +319,7 @@ void traffic_free(struct run *run)
     for (unsigned i = 0; i < run->scenario->peers_count; i++) {
         free(run->peers[i].channels);
         free(run->peers[i].handles);
+        for (int k = 0; k < 2; k++)
+            text_free(&run->peers[i].descriptions[k]);
     }
 }

@@ -126,6 +126,18 @@ static bool clause_holds(struct run *run, struct watch *watch, const struct clau
                                 : arena_printf(&run->arena, "%lld packets, the first is number %u",
                                                (long long)got.number, watch->packet);
         return holds;
+    case CLAUSE_LINES:
+        got = (struct value){.kind = VALUE_NUMBER};
+        got.number = (int64_t)expect_lines(
+            text_bytes(&run->peers[clause->peer].descriptions[clause->answer]), clause->filter,
+            clause->line);
+        holds = compare_holds(clause->compare, got.number, clause->value.number);
+        if (say)
+            watch->actual = got.number == 0
+                                ? "no line"
+                                : arena_printf(&run->arena, "%lld line%s", (long long)got.number,
+                                               got.number == 1 ? "" : "s");
+        return holds;
     case CLAUSE_COMPUTED:
         return computed_holds(run, watch, say);
     }
