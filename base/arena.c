@@ -1,3 +1,4 @@
+#define _DEFAULT_SOURCE // madvise
 #include "base/arena.h"
 
 #include <stdarg.h>
@@ -6,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #define CHUNK_SIZE ((size_t)16384)
@@ -40,6 +42,13 @@ void *mem_zero(size_t count, size_t size)
 void *mem_grow(void *old, size_t size)
 {
     return mem_checked(realloc(old, size ? size : 1));
+}
+
+void *mem_alloc_large(size_t count)
+{
+    void *got = mem_checked(aligned_alloc(MEM_LARGE, count * MEM_LARGE));
+    (void)madvise(got, count * MEM_LARGE, MADV_HUGEPAGE); // a wish
+    return got;
 }
 
 void *arena_alloc(struct arena *arena, size_t size)

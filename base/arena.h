@@ -27,4 +27,9 @@ void *mem_alloc(size_t size);
 void *mem_zero(size_t count, size_t size);
 void *mem_grow(void *old, size_t size);
 
+// `count` times MEM_LARGE bytes, for what will be filled: of large pages where the system has them,
+// which come at once where small ones are a fault each. The caller frees.
+#define MEM_LARGE ((size_t)2 << 20)
+void *mem_alloc_large(size_t count);
+
 #endif

@@ -3,29 +3,35 @@
 #include "simnet/world_priv.h"
 
 #include <assert.h>
+#include <stdalign.h>
+#include <stddef.h>
 #include <stdlib.h>
 
-#define CHUNK (256 * 1024)
+#define CHUNK_FIRST ((size_t)256 * 1024) // most runs fill no more
 
 struct capture_chunk {
     struct capture_chunk *next;
-    size_t used;
-    uint8_t bytes[CHUNK];
+    size_t used, size;
+    uint8_t bytes[];
 };
 
-const uint8_t *capture_store_put(struct capture_store *store, struct bytes bytes)
+static struct capture_chunk *chunk_new(struct capture_chunk *next)
 {
-    assert(bytes.len <= CHUNK);
+    size_t size = next ? MEM_LARGE : CHUNK_FIRST;
+    struct capture_chunk *chunk = next ? mem_alloc_large(1) : mem_alloc(size);
+    *chunk = (struct capture_chunk){.next = next, .size = size - sizeof *chunk};
+    return chunk;
+}
+
+static uint8_t *store_room(struct capture_store *store, size_t len)
+{
+    len = (len + alignof(struct capture_record) - 1) & ~(alignof(struct capture_record) - 1);
     struct capture_chunk *chunk = store->chunks;
-    if (!chunk || CHUNK - chunk->used < bytes.len) {
-        chunk = mem_alloc(sizeof *chunk);
-        chunk->next = store->chunks;
-        chunk->used = 0;
-        store->chunks = chunk;
-    }
+    if (!chunk || chunk->size - chunk->used < len)
+        store->chunks = chunk = chunk_new(chunk);
+    assert(len <= chunk->size);
     uint8_t *at = chunk->bytes + chunk->used;
-    memcpy(at, bytes.at, bytes.len);
-    chunk->used += bytes.len;
+    chunk->used += len;
     return at;
 }
 
@@ -40,71 +46,77 @@ void capture_store_free(struct capture_store *store)
 
 void capture_free(struct capture *capture)
 {
-    free(capture->bytes);
-    free(capture->marks);
+    free(capture->records);
     free(capture->scratch->at);
     free(capture->scratch);
-}
-
-uint32_t capture_add(struct capture *capture, nanotime now, struct bytes head, struct bytes body,
-                     int16_t first)
-{
-    if (capture->len + head.len > capture->max) {
-        capture->max = (capture->len + head.len) * 2;
-        capture->bytes = mem_grow(capture->bytes, capture->max);
-    }
-    if (capture->count == capture->room) {
-        capture->room = capture->room ? capture->room * 2 : 64;
-        capture->marks = mem_grow(capture->marks, capture->room * sizeof *capture->marks);
-    }
-    capture->marks[capture->count++] =
-        (struct capture_mark){now, capture->len, body.at, (uint32_t)body.len, first};
-    memcpy(capture->bytes + capture->len, head.at, head.len);
-    capture->len += head.len;
-    return capture->count;
 }
 
 struct bytes capture_bytes(const struct capture *capture, uint32_t number)
 {
     assert(number >= 1 && number <= capture->count);
-    const struct capture_mark *mark = &capture->marks[number - 1];
-    size_t to = number < capture->count ? mark[1].at : capture->len, head = to - mark->at;
-    if (mark->body_len == 0)
-        return bytes_of(capture->bytes + mark->at, head);
+    const struct capture_record *record = capture->records[number - 1];
+    if (record->body_len == 0)
+        return bytes_of(record->head, record->head_len);
     struct capture_scratch *scratch = capture->scratch;
-    size_t len = head + mark->body_len;
+    size_t len = record->head_len + (size_t)record->body_len;
     if (scratch->max < len) {
         free(scratch->at);
         scratch->at = mem_alloc(len);
         scratch->max = len;
     }
-    memcpy(scratch->at, capture->bytes + mark->at, head);
-    memcpy(scratch->at + head, mark->body, mark->body_len);
+    memcpy(scratch->at, record->head, record->head_len);
+    memcpy(scratch->at + record->head_len, record->body, record->body_len);
     return bytes_of(scratch->at, len);
 }
 
-void capture_packet(struct world *world, unsigned capture, struct packet *packet)
+static struct capture_record *record_new(struct capture_store *store, struct capture *capture,
+                                         size_t head_len)
+{
+    if (capture->count == capture->room) {
+        capture->room = capture->room ? capture->room * 2 : 64;
+        capture->records =
+            mem_grow(capture->records, capture->room * sizeof(struct capture_record *));
+    }
+    struct capture_record *record =
+        (void *)store_room(store, offsetof(struct capture_record, head) + head_len);
+    capture->records[capture->count++] = record;
+    return record;
+}
+
+// The payload of a packet that is long enough to be kept once.
+static const uint8_t *body_put(struct capture_store *store, struct packet *packet, size_t from)
+{
+    if (packet->body)
+        return packet->body;
+    uint8_t *body = store_room(store, packet->len - from);
+    memcpy(body, packet->at + from, packet->len - from);
+    packet->body = body;
+    return body;
+}
+
+void capture_packet(struct world *world, unsigned number, struct packet *packet)
 {
     if (!world->config.capture)
         return;
-    size_t head = packet->len;
-    struct bytes body = {NULL, 0};
-    int16_t first = -1;
-    if (packet->protocol == PROTOCOL_UDP) {
-        size_t from = packet->transport + NET_UDP_HEADER_LEN;
-        if (packet->len > from)
-            first = packet->at[from];
-        if (packet->len >= from + CAPTURE_SHARED_MIN) {
-            head = from;
-            body = bytes_of(packet->at + from, packet->len - from);
-            if (!packet->body)
-                packet->body = capture_store_put(&world->bodies, body);
-            body.at = packet->body;
-        }
+    struct capture *capture = &world->captures[number];
+    size_t head = packet->len, payload = packet->transport + NET_UDP_HEADER_LEN;
+    const uint8_t *body = NULL;
+    bool has_payload = packet->protocol == PROTOCOL_UDP && packet->len > payload;
+    if (has_payload && packet->len >= payload + CAPTURE_SHARED_MIN) {
+        head = payload;
+        body = body_put(&world->recorded, packet, payload);
     }
-    packet->capture = capture;
-    packet->number =
-        capture_add(&world->captures[capture], world->now, bytes_of(packet->at, head), body, first);
+    struct capture_record *record = record_new(&world->recorded, capture, head);
+    *record = (struct capture_record){
+        .time = world->now,
+        .body = body,
+        .body_len = (uint32_t)(packet->len - head),
+        .head_len = (uint32_t)head,
+        .first = has_payload ? packet->at[payload] : -1,
+    };
+    memcpy(record->head, packet->at, head);
+    packet->capture = number;
+    packet->number = capture->count;
 }
 
 unsigned capture_new(struct world *world, const char *name)
@@ -167,12 +179,12 @@ struct capture_packet world_capture_packet(const struct world *world, unsigned c
     assert(capture < world->captures_count);
     const struct capture *at = &world->captures[capture];
     struct bytes bytes = capture_bytes(at, number);
-    return (struct capture_packet){at->marks[number - 1].time, bytes};
+    return (struct capture_packet){at->records[number - 1]->time, bytes};
 }
 
 int world_capture_first(const struct world *world, unsigned capture, unsigned number)
 {
     assert(capture < world->captures_count);
     assert(number >= 1 && number <= world->captures[capture].count);
-    return world->captures[capture].marks[number - 1].first;
+    return world->captures[capture].records[number - 1]->first;
 }

@@ -1,6 +1,6 @@
-// What passed a vantage point: the packets' headers one behind the other in memory, with their
-// times. Payloads of some length pass many vantage points as they are: they are kept once, in a
-// store of the world's, and put together with a header when somebody looks.
+// What passed a vantage point. All of it stands in one store of the world's, in the order in which
+// it happened: a record of each packet with its headers. Payloads of some length pass many vantage
+// points as they are: they are kept once, and put together with a header when somebody looks.
 #ifndef SIMNET_CAPTURE_PRIV_H
 #define SIMNET_CAPTURE_PRIV_H
 
@@ -8,12 +8,12 @@
 
 #define CAPTURE_SHARED_MIN 64 // shorter payloads are copied each time
 
-struct capture_mark {
+struct capture_record {
     nanotime time;
-    size_t at;           // where its bytes begin
-    const uint8_t *body; // of the store, after those; NULL: there is none
-    uint32_t body_len;
+    const uint8_t *body; // of the store, after the head; NULL: there is none
+    uint32_t body_len, head_len;
     int16_t first; // byte of the UDP payload; -1: there is none
+    uint8_t head[];
 };
 
 struct capture_scratch {
@@ -23,27 +23,21 @@ struct capture_scratch {
 
 struct capture {
     char *name; // owned by the world
-    uint8_t *bytes;
-    size_t len, max;
-    struct capture_mark *marks;
+    const struct capture_record **records;
     uint32_t count, room;
     struct capture_scratch *scratch;
 };
 
-// Payloads, in chunks that never move.
+// In chunks that never move.
 struct capture_chunk;
 struct capture_store {
     struct capture_chunk *chunks; // the newest first
 };
 
 void capture_free(struct capture *capture);
-// Returns the packet's number, from 1. `body` is of the store, or empty; `first` as in the mark.
-uint32_t capture_add(struct capture *capture, nanotime now, struct bytes head, struct bytes body,
-                     int16_t first);
 // The whole packet; until the next call on this capture.
 struct bytes capture_bytes(const struct capture *capture, uint32_t number);
 
-const uint8_t *capture_store_put(struct capture_store *store, struct bytes bytes);
 void capture_store_free(struct capture_store *store);
 
 #endif

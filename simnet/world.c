@@ -75,7 +75,7 @@ void world_free(struct world *world)
     packet_pool_free(&world->packets);
     free(world->interfaces);
     free(world->captures);
-    capture_store_free(&world->bodies);
+    capture_store_free(&world->recorded);
     free(world->wakers);
     arena_free(&world->arena);
     free(world);

@@ -118,7 +118,7 @@ struct world {
     uint32_t interfaces_count, interfaces_room;
     struct capture *captures;
     unsigned captures_count, captures_room;
-    struct capture_store bodies;
+    struct capture_store recorded;
     struct net_counters counters;
     struct net_drop_record *drops; // the first of them, for reports
     unsigned drops_count, drops_room;
