@@ -186,9 +186,9 @@ static void answer_layers(struct sdp_rtp_local *local)
     }
 }
 
-// The track for an offered section: the one that has it, the next of its kind that has none, or a
-// new one that only receives. -1: none.
-static int track_for(struct peer *p, unsigned section, const struct sdp_media *media)
+// The track for an offered section: the one that has it, or the next of its kind that has none.
+// -1: none.
+static int track_there(const struct peer *p, unsigned section, const struct sdp_media *media)
 {
     bool video = bytes_is(media->kind, "video");
     int found = peer_track_of(p, media, section);
@@ -198,6 +198,14 @@ static int track_for(struct peer *p, unsigned section, const struct sdp_media *m
         if (same && peer_track_is_free(&p->tracks[i]))
             found = (int)i;
     }
+    return found;
+}
+
+// That, or a new one that only receives. -1: none.
+static int track_for(struct peer *p, unsigned section, const struct sdp_media *media)
+{
+    bool video = bytes_is(media->kind, "video");
+    int found = track_there(p, section, media);
     if (found >= 0)
         return p->tracks[found].stopped ? -1 : found;
     if (!p->config.take_media)
@@ -271,6 +279,40 @@ static void track_reject(struct peer *p, nanotime now, const struct sdp_media *m
     p->tracks[track].ended = true;
     agree(p, now, (unsigned)track,
           &(struct media_agreement){.mid = bytes_text(p->tracks[track].mid), .rejected = true});
+}
+
+static bool has_common_codec(const struct media_track_config *config)
+{
+    bool video = config->kind == MEDIA_VIDEO, common = false;
+    for (unsigned i = 0; i < config->codecs_count; i++) {
+        const struct codec *mine = codec_by_name(video, bytes_text(config->codecs[i]));
+        for (unsigned k = 0; k < theirs_rtp.formats_count; k++) {
+            const struct sdp_format *offered = &theirs_rtp.formats[k];
+            common |= mine && peer_format_codec(offered, video) == mine &&
+                      peer_format_fits(mine, offered);
+        }
+    }
+    return common;
+}
+
+static bool is_acceptable(const struct peer *p, const struct sdp *offer, unsigned section)
+{
+    const struct sdp_media *media = &offer->media[section];
+    if (p->config.ice_only || (!p->media && !p->config.take_media) ||
+        media->mid.len > MEDIA_MID_MAX)
+        return false;
+    sdp_rtp_parse(offer, media, &theirs_rtp);
+    int track = track_there(p, section, media);
+    if (!theirs_rtp.rtcp_mux || track < 0)
+        return theirs_rtp.rtcp_mux && p->config.take_media;
+    return !p->tracks[track].stopped &&
+           has_common_codec(media_track_config(p->media, (unsigned)track));
+}
+
+void peer_media_rejects(struct peer *p, const struct sdp *offer, bool rejected[SDP_MEDIA_MAX])
+{
+    for (unsigned i = 0; i < offer->media_count; i++)
+        rejected[i] = sdp_is_rtp(&offer->media[i]) && !is_acceptable(p, offer, i);
 }
 
 static const struct sdp_rtp_local *answer_section(struct peer *p, nanotime now,

@@ -51,6 +51,48 @@ static void test_peer_media_rejected_without_tracks(void **state)
     wire_free(wire);
 }
 
+// Before its answer, sections of an offer may have transports of their own (RFC 9143 7.2.2):
+// Chrome, wrtc, werift and aiortc offer one for each section. Here the first one's becomes another.
+static void other_transport_in_first_section(struct wire *wire)
+{
+    wire_pump(wire);
+    for (unsigned i = 0; i < wire->events_count; i++) {
+        if (wire->events[i].kind != WIRE_OFFER)
+            continue;
+        char *text = (char *)wire->events[i].bytes;
+        text[wire->events[i].len] = 0;
+        char *first = strstr(text, "\r\nm="), *ufrag = strstr(first, "a=ice-ufrag:"),
+             *pwd = strstr(first, "a=ice-pwd:");
+        assert_non_null(strstr(pwd, "\r\nm="));
+        memset(ufrag + strlen("a=ice-ufrag:"), 'x', 4);
+        memset(pwd + strlen("a=ice-pwd:"), 'x', 22);
+        return;
+    }
+    fail_msg("no offer is under way");
+}
+
+// RFC 9143 7.3.1: the transport is that of the first section that the answer accepts.
+static void test_peer_media_rejected_section_is_no_transport(void **state)
+{
+    (void)state;
+    for (int with_video = 0; with_video < 2; with_video++) {
+        struct wire *wire = wire_new(1, NULL);
+        wire_track_add(wire, 0, false);
+        wire_track_add(wire, 0, true);
+        if (with_video)
+            wire_track_add(wire, 1, true);
+        int channel = wire_open(wire, 0, "chat");
+        wire_offer(wire);
+        other_transport_in_first_section(wire);
+        wire_run(wire, 2 * TIME_S);
+        assert_int_equal(sdp_parse(text_bytes(&wire->actor[1].described), &sdp), SDP_OK);
+        assert_int_equal(sdp.media[0].port, 0);
+        assert_int_equal(sdp.media[1].port != 0, with_video);
+        check_connected(wire, channel);
+        wire_free(wire);
+    }
+}
+
 // RFC 3264 6.1, RFC 9429 5.3.1: only what was offered, under its numbers.
 static void test_peer_media_answers_chrome(void **state)
 {
@@ -127,6 +169,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_peer_media_rejected_without_tracks),
+        cmocka_unit_test(test_peer_media_rejected_section_is_no_transport),
         cmocka_unit_test(test_peer_media_answers_chrome),
         cmocka_unit_test(test_peer_media_takes_what_no_track_fits),
         cmocka_unit_test(test_peer_media_flows_both_ways),

@@ -88,6 +88,7 @@ struct peer {
     uint64_t session_id, session_version;
     uint64_t remote_session_id, remote_session_version;
     struct bytes remote_ufrag, remote_pwd; // in `accepted`
+    unsigned remote_section;               // whose transport it is
     struct addr *remotes;                  // addresses of remote candidates of this generation
     unsigned remotes_max;
     struct {
@@ -188,6 +189,8 @@ void peer_media_track_stop(struct peer *p, unsigned track);
 void peer_media_offer(struct peer *p, nanotime now, const struct sdp *before, struct sdp_local *to);
 void peer_media_rollback(struct peer *p); // of an offer that nobody answered
 bool peer_media_needs_offer(const struct peer *p);
+// Which sections of RTP the answer is going to reject.
+void peer_media_rejects(struct peer *p, const struct sdp *offer, bool rejected[SDP_MEDIA_MAX]);
 // Our side of each offered section goes into `to`, and takes effect.
 void peer_media_answer(struct peer *p, nanotime now, const struct sdp *offer, struct sdp_local *to);
 void peer_media_answered(struct peer *p, nanotime now, const struct sdp *offer,

@@ -178,7 +178,7 @@ static void write_answer(struct peer *p, nanotime now, struct peer_output *out)
     enum sdp_outcome outcome = sdp_parse(text_bytes(&p->accepted), &theirs);
     (void)outcome; // it was taken before
     struct sdp_local local =
-        local_description(p, answer_setup(p, sdp_transport_media(&theirs)->setup));
+        local_description(p, answer_setup(p, theirs.media[p->remote_section].setup));
     peer_media_answer(p, now, &theirs, &local);
     text_clear(&p->description);
     sdp_write_answer(&p->description, &local, &theirs);
@@ -417,10 +417,20 @@ static void rollback(struct peer *p, nanotime now)
     peer_set_signaling(p, now, PEER_STABLE);
 }
 
+// The section of `theirs` whose transport is the connection's.
+static const struct sdp_media *transport_of_theirs(struct peer *p, bool answer)
+{
+    bool rejected[SDP_MEDIA_MAX] = {0};
+    if (!answer)
+        peer_media_rejects(p, &theirs, rejected);
+    const struct sdp_media *media = sdp_transport_media_but(&theirs, rejected);
+    return media ? media : sdp_transport_media(&theirs); // all are rejected: an answer says so
+}
+
 // Everything that can be wrong, before anything is changed.
 static const char *description_check(struct peer *p, bool answer, enum dtls_role *role)
 {
-    const struct sdp_media *media = sdp_transport_media(&theirs), *data = data_in_use();
+    const struct sdp_media *media = transport_of_theirs(p, answer), *data = data_in_use();
     const char *why = state_check(p, answer);
     if (!why && (data || (!p->media && !p->config.take_media)))
         why = sdp_data_check(&theirs, sdp_data_media(&theirs), p->config.ice_only);
@@ -460,7 +470,8 @@ static void take_candidates(struct peer *p, nanotime now, const struct sdp_media
 static void take_description(struct peer *p, nanotime now, struct bytes text, bool answer,
                              enum dtls_role role)
 {
-    const struct sdp_media *media = sdp_transport_media(&theirs);
+    const struct sdp_media *media = transport_of_theirs(p, answer); // description_check: not NULL
+    p->remote_section = (unsigned)(media - theirs.media);
     bool first = !p->has_accepted;
     bool new_credentials = first || !bytes_equal(media->ufrag, p->remote_ufrag) ||
                            !bytes_equal(media->pwd, p->remote_pwd);

@@ -64,14 +64,21 @@ static bool in_use(const struct sdp_media *media)
 
 const struct sdp_media *sdp_transport_media(const struct sdp *sdp)
 {
+    static const bool none[SDP_MEDIA_MAX];
+    return sdp_transport_media_but(sdp, none);
+}
+
+const struct sdp_media *sdp_transport_media_but(const struct sdp *sdp,
+                                                const bool rejected[SDP_MEDIA_MAX])
+{
     for (unsigned i = 0; i < sdp->bundle_count; i++) {
         const struct sdp_media *media = media_of_mid(sdp, sdp->bundle[i]);
-        if (in_use(media) && (is_data(media) || sdp_is_rtp(media)))
+        if (in_use(media) && !rejected[media - sdp->media] && (is_data(media) || sdp_is_rtp(media)))
             return media;
     }
     const struct sdp_media *data = sdp_data_media(sdp);
     for (unsigned i = 0; i < sdp->media_count && !in_use(data); i++) {
-        if (in_use(&sdp->media[i]) && sdp_is_rtp(&sdp->media[i]))
+        if (in_use(&sdp->media[i]) && !rejected[i] && sdp_is_rtp(&sdp->media[i]))
             return &sdp->media[i];
     }
     return data;

@@ -91,6 +91,11 @@ const struct sdp_media *sdp_data_media(const struct sdp *sdp);
 // The section whose transport all others share: the first of the BUNDLE group that is in use
 // (RFC 9143 7.2); without a group the data channel's, or the first of RTP. NULL: there is none.
 const struct sdp_media *sdp_transport_media(const struct sdp *sdp);
+// The same of an offer whose sections of RTP will be rejected where it says so: the answerer's tag
+// is on the first that it accepts (RFC 9143 7.3.1), and sections of an offer may have transports of
+// their own until it is answered.
+const struct sdp_media *sdp_transport_media_but(const struct sdp *sdp,
+                                                const bool rejected[SDP_MEDIA_MAX]);
 
 // "candidate:..." with or without "a=" before it (RFC 8839 5.1). False: malformed. Well-formed, but
 // not *usable: TCP, another component than 1, an unknown type, a name (mDNS) instead of an address.
