@@ -95,26 +95,14 @@ void media_free(struct media *m)
 
 // ------------------------------------------------------------------------------------------ tracks
 
-// RFC 3550 8.1: random, and no two of ours are the same.
-static uint32_t draw_ssrc(struct media *m, unsigned track)
-{
-    uint32_t ssrc;
-    do {
-        ssrc = rng_u32(&m->rng);
-    } while (ssrc == 0 || rtp_demux_send_section(m->demux, ssrc) != RTP_DEMUX_NONE);
-    bool added = rtp_demux_send(m->demux, ssrc, track);
-    (void)added; // there is room for all of MEDIA_TRACKS_MAX
-    return ssrc;
-}
-
 static void out_begin(struct media *m, struct media_track *t, unsigned index, unsigned layer)
 {
     struct media_stream_out *out = &t->out[layer];
-    *out = (struct media_stream_out){.ssrc = draw_ssrc(m, index)};
+    *out = (struct media_stream_out){.ssrc = media_ssrc_draw(m, index)};
     if (t->config.rtx)
-        out->rtx_ssrc = draw_ssrc(m, index);
+        out->rtx_ssrc = media_ssrc_draw(m, index);
     if (t->config.fec == MEDIA_FLEXFEC)
-        out->fec_ssrc = draw_ssrc(m, index);
+        out->fec_ssrc = media_ssrc_draw(m, index);
     // RFC 3550 5.1: both begin at random.
     out->sequence = (uint16_t)rng_u32(&m->rng);
     out->rtx_sequence = (uint16_t)rng_u32(&m->rng);

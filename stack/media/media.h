@@ -103,6 +103,9 @@ enum media_drop {
     MEDIA_TOO_OLD,
     MEDIA_TOO_MANY_STREAMS,
     MEDIA_BAD_PAYLOAD, // the codec's payload format forbids it
+    MEDIA_COLLISION,   // our own SSRC (RFC 3550 8.2), and no section takes it as somebody else's
+    MEDIA_LOOP,        // our own SSRC again, after it was changed for that
+    MEDIA_THIRD_PARTY, // from another place than the packets of its SSRC before
     MEDIA_DROPS,
 };
 const char *media_drop_name(enum media_drop drop);

@@ -249,6 +249,18 @@ static void packet_read(struct media *m, nanotime now, const struct rtcp_packet 
     }
 }
 
+// RFC 3550 8.2: a report under one of our SSRCs, from somebody else or from ourselves.
+static bool is_looped(struct media *m, nanotime now, const struct rtcp_packet *packet)
+{
+    struct rtp_demux_sections sections;
+    if (rtp_demux_send_section(m->demux, packet->sender) == RTP_DEMUX_NONE)
+        return false;
+    enum rtp_demux_outcome outcome = rtp_demux_rtcp(m->demux, now, NULL, packet, &sections);
+    if (outcome == RTP_DEMUX_COLLISION)
+        media_ssrc_collision(m, now, packet->sender);
+    return outcome == RTP_DEMUX_LOOP;
+}
+
 enum media_drop media_input_rtcp(struct media *m, nanotime now, struct bytes datagram)
 {
     struct rtcp_walk walk;
@@ -270,6 +282,10 @@ enum media_drop media_input_rtcp(struct media *m, nanotime now, struct bytes dat
         bad |= outcome != RTCP_OK;
         if (outcome != RTCP_OK)
             continue;
+        if (is_looped(m, now, &packet)) {
+            m->stats.drops[MEDIA_LOOP]++;
+            continue;
+        }
         bye |= packet.kind == RTCP_BYE;
         packet_read(m, now, &packet);
     }

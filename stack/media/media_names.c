@@ -19,6 +19,9 @@ const char *media_drop_name(enum media_drop drop)
         [MEDIA_TOO_OLD] = "too-old",
         [MEDIA_TOO_MANY_STREAMS] = "too-many-streams",
         [MEDIA_BAD_PAYLOAD] = "bad-payload",
+        [MEDIA_COLLISION] = "collision",
+        [MEDIA_LOOP] = "loop",
+        [MEDIA_THIRD_PARTY] = "third-party",
     };
     return names[drop];
 }

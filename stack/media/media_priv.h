@@ -2,6 +2,7 @@
 //
 //   media.c           life, tracks, what was agreed on, commands, poll and deadline
 //   media_send.c      frames to packets, pacing, congestion control
+//   media_ssrc.c      SSRCs of ours, and collisions
 //   media_fec.c       forward error correction, both ways
 //   media_repair.c    what is sent against loss: retransmissions, RED, FEC
 //   media_receive.c   packets to frames: demultiplexing, repair, buffers, playout
@@ -38,6 +39,7 @@
 #define MEDIA_PACKETS_MAX 4096   // that wait for the pacer, in all
 #define MEDIA_PACKET_OVERHEAD 48 // of IP, UDP and SRTP: what rates count beside RTP
 #define MEDIA_FREEZE_FRAME_MAX 262144
+#define MEDIA_BYES_MAX 12 // SSRCs given up that are still to say goodbye
 
 // A packet on its way to the wire. Slots live in chunks, and are used again.
 struct media_packet {
@@ -70,6 +72,7 @@ struct media_stream_out {
     uint64_t packets, payload_bytes, header_bytes;
     uint64_t rtx_packets, rtx_bytes;
     uint64_t flex_packets, flex_bytes; // of `packets`, those of fec_ssrc
+    uint64_t told_packets, told_bytes; // of media, under an SSRC that was given up
     uint64_t nacks, plis, firs;
     nanotime keyframe_at; // when the last was made
     bool keyframe_asked;  // one is to come as soon as it may
@@ -195,6 +198,8 @@ struct media {
     int64_t feedback_time;   // of the feedback received, in 250 us, unwrapped
     struct media_rrtr rrtr;
     struct rtcp_schedule schedule;
+    uint32_t byes[MEDIA_BYES_MAX];
+    unsigned byes_count;
     bool feedback_due; // NACK, PLI, FIR wait for the schedule
     uint32_t remb_bps; // to be told; 0: none
     bool reduced_size;
@@ -227,6 +232,11 @@ void media_packet_free(struct media *m, uint32_t index);
 uint32_t media_sender_ssrc(const struct media *m, unsigned track);
 const struct media_format *media_format_of(const struct media_track *t, unsigned receive_type);
 const struct media_format *media_format_kind(const struct media_track *t, enum codec_kind kind);
+
+// media_ssrc.c
+uint32_t media_ssrc_draw(struct media *m, unsigned track);
+// RFC 3550 8.2: one of ours came from somebody else. Its layer goes on under others.
+void media_ssrc_collision(struct media *m, nanotime now, uint32_t ssrc);
 
 // media_send.c
 void media_send_start(struct media *m, nanotime now, struct media_track *t);

@@ -34,14 +34,15 @@ static int find_repaired(struct media *m, const struct media_stream_in *s,
     for (unsigned i = 0; i < t->agreement.remotes_count; i++) {
         struct rtp_demux_stream found;
         if (t->agreement.remotes[i].rtx == s->ssrc &&
-            rtp_demux_stream_by_ssrc(m->demux, t->agreement.remotes[i].media, &found))
+            rtp_demux_stream_by_ssrc(m->demux, t->agreement.remotes[i].media, &found) &&
+            !m->streams[found.index].bye)
             return m->streams[found.index].used ? found.index : -1;
     }
     int only = -1;
     unsigned count = 0;
     for (unsigned i = 0; i < m->streams_count; i++) {
         const struct media_stream_in *other = &m->streams[i];
-        if (!other->used || other->track != s->track || other->role != MEDIA_IN_MEDIA)
+        if (!other->used || other->bye || other->track != s->track || other->role != MEDIA_IN_MEDIA)
             continue;
         if (values->has & 1u << RTP_REPAIRED_RID && bytes_is(values->repaired_rid, other->rid))
             return (int)i;
@@ -108,13 +109,13 @@ static void choose_current(struct media *m, struct media_track *t, unsigned inde
     struct media_stream_in *s = &m->streams[index];
     if (t->current < 0 || !m->streams[t->current].used || m->streams[t->current].bye)
         t->current = (int)index;
-    if (t->current == (int)index || !s->rid[0])
+    if (t->current == (int)index)
         return;
-    // A larger picture is a better layer; one that has stopped coming is none.
+    // A larger picture is a better layer; what has stopped coming is none.
     const struct media_stream_in *now = &m->streams[t->current];
     bool stale =
         s->receiver.stats.last_packet_received - now->receiver.stats.last_packet_received > TIME_S;
-    if (stale || s->width > now->width)
+    if (stale || (s->rid[0] && s->width > now->width))
         t->current = (int)index;
 }
 
@@ -310,6 +311,33 @@ static const struct rtp_extension_map *extensions(const struct media *m)
     return &none;
 }
 
+static enum media_drop drop_of_demux(enum rtp_demux_outcome outcome)
+{
+    static const enum media_drop drops[RTP_DEMUX_OUTCOMES] = {
+        [RTP_DEMUX_OK] = MEDIA_KEPT,
+        [RTP_DEMUX_UNKNOWN_MID] = MEDIA_UNKNOWN_STREAM,
+        [RTP_DEMUX_PAYLOAD_TYPE] = MEDIA_UNKNOWN_PAYLOAD,
+        [RTP_DEMUX_UNKNOWN] = MEDIA_UNKNOWN_STREAM,
+        [RTP_DEMUX_FULL] = MEDIA_TOO_MANY_STREAMS,
+        [RTP_DEMUX_COLLISION] = MEDIA_COLLISION,
+        [RTP_DEMUX_LOOP] = MEDIA_LOOP,
+        [RTP_DEMUX_THIRD_PARTY] = MEDIA_THIRD_PARTY,
+    };
+    return drops[outcome];
+}
+
+static enum rtp_demux_outcome demux(struct media *m, nanotime now, const struct rtp_packet *packet,
+                                    const struct rtp_extension_values *values,
+                                    struct rtp_demux_result *where)
+{
+    enum rtp_demux_outcome outcome = rtp_demux_rtp(m->demux, now, NULL, packet, values, where);
+    if (outcome != RTP_DEMUX_COLLISION)
+        return outcome;
+    // RFC 3550 8.2: ours becomes another, and the packet is of a new source.
+    media_ssrc_collision(m, now, packet->ssrc);
+    return rtp_demux_rtp(m->demux, now, NULL, packet, values, where);
+}
+
 static enum media_drop input(struct media *m, nanotime now, struct bytes datagram)
 {
     struct rtp_packet packet;
@@ -319,16 +347,9 @@ static enum media_drop input(struct media *m, nanotime now, struct bytes datagra
         return MEDIA_MALFORMED;
     rtp_extensions_read(&packet, extensions(m), &values);
     note_arrival(m, now, &packet, &values, datagram.len);
-    switch (rtp_demux_rtp(m->demux, now, NULL, &packet, &values, &where)) {
-    case RTP_DEMUX_OK:
-        break;
-    case RTP_DEMUX_FULL:
-        return MEDIA_TOO_MANY_STREAMS;
-    case RTP_DEMUX_PAYLOAD_TYPE:
-        return MEDIA_UNKNOWN_PAYLOAD;
-    default:
-        return MEDIA_UNKNOWN_STREAM;
-    }
+    enum rtp_demux_outcome whose = demux(m, now, &packet, &values, &where);
+    if (whose != RTP_DEMUX_OK)
+        return drop_of_demux(whose);
     struct media_track *t = &m->tracks[where.section];
     const struct media_format *format = media_format_of(t, packet.payload_type);
     if (!t->agreement.receive)

@@ -59,11 +59,12 @@ static void sender_report(struct writer *w, nanotime now, const struct media_tra
                           const struct media_stream_out *out, const struct rtcp_block *blocks,
                           size_t count)
 {
-    struct rtcp_sender_info info = {
-        .ntp = rtcp_ntp(now),
-        .rtp_timestamp = out->last_timestamp,
-        .packets = (uint32_t)(out->packets - out->rtx_packets - out->flex_packets),
-        .octets = (uint32_t)(out->payload_bytes - out->rtx_bytes - out->flex_bytes)};
+    uint64_t packets = out->packets - out->rtx_packets - out->flex_packets - out->told_packets;
+    uint64_t bytes = out->payload_bytes - out->rtx_bytes - out->flex_bytes - out->told_bytes;
+    struct rtcp_sender_info info = {.ntp = rtcp_ntp(now),
+                                    .rtp_timestamp = out->last_timestamp,
+                                    .packets = (uint32_t)packets,
+                                    .octets = (uint32_t)bytes};
     // RFC 3550 6.4.1: the RTP time of the same instant as the NTP time.
     if (t->source)
         info.rtp_timestamp = out->first_timestamp + source_timestamp_at(t->source, now);
@@ -240,6 +241,17 @@ static bool bye(struct media *m, nanotime now, struct media_output *out)
     return give(m, &w, out);
 }
 
+// RFC 3550 8.2: at once, for those that collided; the others go on.
+static bool bye_collided(struct media *m, struct media_output *out)
+{
+    struct writer w = writer(m);
+    rtcp_write_rr(&w, m->byes[0], NULL, 0);
+    rtcp_write_cname(&w, m->byes[0], bytes_text(m->cname), bytes_of(NULL, 0));
+    rtcp_write_bye(&w, m->byes, m->byes_count, bytes_text("collision"));
+    m->byes_count = 0;
+    return give(m, &w, out);
+}
+
 static bool transport_feedback(struct media *m, nanotime now, struct media_output *out)
 {
     static struct arrival_result results[ARRIVAL_TAKE_MAX]; // one thread
@@ -289,6 +301,8 @@ bool media_rtcp_poll(struct media *m, nanotime now, struct media_output *out)
 {
     enum rtcp_due due;
     if (!m->stopped) {
+        if (m->byes_count)
+            return bye_collided(m, out);
         if (m->transport_cc && arrival_due(m->arrival, now) && transport_feedback(m, now, out))
             return true;
         wishes(m, now);
@@ -308,6 +322,8 @@ nanotime media_rtcp_deadline(const struct media *m)
     nanotime at = rtcp_schedule_deadline(&m->schedule);
     if (m->stopped)
         return at;
+    if (m->byes_count)
+        return 0;
     if (m->transport_cc)
         at = time_min(at, arrival_deadline(m->arrival));
     if (m->use_remb && m->config.control == MEDIA_REMB)

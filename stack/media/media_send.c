@@ -498,12 +498,21 @@ static void count_packet(struct media *m, nanotime now, const struct media_packe
     }
 }
 
+static uint32_t ssrc_of(const struct media_track *t, const struct media_packet *packet)
+{
+    const struct media_stream_out *out = &t->out[packet->layer];
+    return packet->rtx && !packet->as_it_was  ? out->rtx_ssrc
+           : packet->fec && !media_fec_red(t) ? out->fec_ssrc
+                                              : out->ssrc;
+}
+
 static void packet_out(struct media *m, nanotime now, uint32_t index, int cluster,
                        struct media_output *out)
 {
     struct media_packet *packet = media_packet_at(m, index);
     struct media_track *t = &m->tracks[packet->track];
     const struct rtp_extension_map *map = &t->agreement.extensions;
+    put_u32(packet->bytes + 8, ssrc_of(t, packet)); // it may have changed since
     // RFC 7714 8.1: the same index means the same IV, and that the same packet.
     if (!packet->as_it_was)
         (void)rtp_patch_abs_send_time(packet->bytes, packet->len, map, abs_send_time(now));

@@ -30,6 +30,8 @@ struct entry { // an incoming SSRC, or one of ours
     int64_t sequence;   // the highest, unwrapped; -1: none came
     int64_t mid_update; // the number of the packet that last told the MID
     nanotime last_seen;
+    bool has_from;
+    struct addr from; // of the packets that are taken
 };
 
 // SSRC to index. Deletion closes the gap, so that no tombstones gather.
@@ -65,6 +67,7 @@ const char *rtp_demux_outcome_name(enum rtp_demux_outcome outcome)
         [RTP_DEMUX_FULL] = "full",
         [RTP_DEMUX_COLLISION] = "collision",
         [RTP_DEMUX_LOOP] = "loop",
+        [RTP_DEMUX_THIRD_PARTY] = "third-party",
     };
     assert(outcome < RTP_DEMUX_OUTCOMES);
     return names[outcome];
@@ -307,6 +310,14 @@ static enum rtp_demux_outcome conflict(struct rtp_demux *d, nanotime now, const 
     return RTP_DEMUX_COLLISION;
 }
 
+// RFC 3550 8.2: two others have the same SSRC, or a third one repeats what the first sends.
+static bool is_third_party(const struct rtp_demux *d, nanotime now, const struct addr *from,
+                           const struct entry *entry)
+{
+    return from && entry && entry->has_from && !addr_equal(&entry->from, from) &&
+           now - entry->last_seen < d->config.conflict_lifetime;
+}
+
 // -------------------------------------------------------------------------------------------- RTP
 
 static void note_rid(struct entry *entry, const struct rtp_extension_values *values)
@@ -365,6 +376,8 @@ enum rtp_demux_outcome rtp_demux_rtp(struct rtp_demux *d, nanotime now, const st
     if (table_find(&d->out, packet->ssrc))
         return conflict(d, now, from);
     struct entry *entry = table_find(&d->in, packet->ssrc);
+    if (is_third_party(d, now, from, entry))
+        return RTP_DEMUX_THIRD_PARTY;
     int64_t sequence = rtp_unwrap(entry ? entry->sequence : -1, packet->sequence);
 
     // RFC 9143 9.2, in its order: MID, SSRC, payload type.
@@ -382,6 +395,9 @@ enum rtp_demux_outcome rtp_demux_rtp(struct rtp_demux *d, nanotime now, const st
     out->is_new = entry->section != hint.section;
     entry->section = hint.section;
     entry->last_seen = now;
+    entry->has_from = from != NULL;
+    if (from)
+        entry->from = *from;
     if (sequence > entry->sequence)
         entry->sequence = sequence;
     if (hint.by_mid) {

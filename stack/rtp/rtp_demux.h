@@ -24,8 +24,9 @@ enum rtp_demux_outcome {
     RTP_DEMUX_PAYLOAD_TYPE, // the section of its SSRC has not this payload type
     RTP_DEMUX_UNKNOWN,      // no MID, SSRC or unique payload type tells
     RTP_DEMUX_FULL,         // it could be told, but there is no room to remember another SSRC
-    RTP_DEMUX_COLLISION, // our own SSRC from somebody else: send BYE, take another (RFC 3550 8.2)
-    RTP_DEMUX_LOOP,      // our own SSRC from a place already known for that: drop
+    RTP_DEMUX_COLLISION,   // our own SSRC from somebody else: send BYE, take another (RFC 3550 8.2)
+    RTP_DEMUX_LOOP,        // our own SSRC from a place already known for that: drop
+    RTP_DEMUX_THIRD_PARTY, // an SSRC that another place sends under: drop; who came first keeps it
     RTP_DEMUX_OUTCOMES,
 };
 const char *rtp_demux_outcome_name(enum rtp_demux_outcome outcome);
@@ -82,7 +83,9 @@ struct rtp_demux_result {
     uint16_t csrc_section[RTP_CSRC_MAX]; // their sections, without repeats and without `section`
 };
 
-// `from` may be NULL where there is only one place packets come from.
+// `from` may be NULL where there is only one place packets come from: over ICE a source changes its
+// address at will, and all of it is of the one who has the keys. Where it is told, the place of the
+// first packet of an SSRC holds it until it was silent for conflict_lifetime (RFC 3550 8.2).
 enum rtp_demux_outcome rtp_demux_rtp(struct rtp_demux *d, nanotime now, const struct addr *from,
                                      const struct rtp_packet *packet,
                                      const struct rtp_extension_values *values,

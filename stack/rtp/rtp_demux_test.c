@@ -118,6 +118,29 @@ static void test_rtp_demux_table_holds_what_was_put(void **state)
     rtp_demux_free(d);
 }
 
+// RFC 3550 8.2: who came first under an SSRC keeps it, until nothing came of it for long.
+static void test_rtp_demux_third_party(void **state)
+{
+    (void)state;
+    struct rtp_demux *d = demux_new(4);
+    struct rtp_packet packet = {.ssrc = 99, .payload_type = 96};
+    struct rtp_extension_values values = {0};
+    struct addr one = {ip_v4(192, 0, 2, 1), 1}, two = {ip_v4(192, 0, 2, 2), 1};
+    assert_int_equal(rtp_demux_rtp(d, 0, &one, &packet, &values, &result), RTP_DEMUX_OK);
+    assert_int_equal(rtp_demux_rtp(d, 1, &two, &packet, &values, &result), RTP_DEMUX_THIRD_PARTY);
+    assert_int_equal(result.section, RTP_DEMUX_NONE);
+    assert_int_equal(rtp_demux_rtp(d, TIME_S, &one, &packet, &values, &result), RTP_DEMUX_OK);
+    nanotime at = 40 * TIME_S;
+    assert_int_equal(rtp_demux_rtp(d, at, &two, &packet, &values, &result), RTP_DEMUX_THIRD_PARTY);
+    at = 60 * TIME_S; // the first was silent, the other was not heard
+    assert_int_equal(rtp_demux_rtp(d, at, &two, &packet, &values, &result), RTP_DEMUX_OK);
+    assert_int_equal(rtp_demux_rtp(d, at, &one, &packet, &values, &result), RTP_DEMUX_THIRD_PARTY);
+    // Where nobody says where it came from, it is of one who may move.
+    assert_int_equal(rtp_demux_rtp(d, at, NULL, &packet, &values, &result), RTP_DEMUX_OK);
+    assert_int_equal(rtp_demux_rtp(d, at, &one, &packet, &values, &result), RTP_DEMUX_OK);
+    rtp_demux_free(d);
+}
+
 static void test_rtp_demux_collision_and_loop(void **state)
 {
     (void)state;
@@ -230,6 +253,7 @@ int main(void)
         cmocka_unit_test(test_rtp_demux_full),
         cmocka_unit_test(test_rtp_demux_table_holds_what_was_put),
         cmocka_unit_test(test_rtp_demux_collision_and_loop),
+        cmocka_unit_test(test_rtp_demux_third_party),
         cmocka_unit_test(test_rtp_demux_csrc_and_rid),
         cmocka_unit_test(test_rtp_demux_rtcp),
     };
