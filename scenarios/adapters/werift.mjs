@@ -13,7 +13,9 @@ function no_stun_by_default(pc) {
 
 const about = {
     stack: 'werift', version,
-    config: { iceUseIpv6: false },
+    // Without max-bundle it offers a transport for each section, and takes that of the first for the whole group of the
+    // answer, even where that section is rejected and no member (0.24.4, peerConnection.js 869; RFC 9143 7.3.1).
+    config: { iceUseIpv6: false, bundlePolicy: 'max-bundle' },
     waits: true,
     before: no_stun_by_default,
     bytes: (bytes) => Buffer.from(bytes.buffer), // it takes no other kind

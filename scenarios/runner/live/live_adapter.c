@@ -230,6 +230,37 @@ void adapter_learn_mid(struct adapter *a, const char *sdp)
         snprintf(a->mid, sizeof a->mid, "%.*s", (int)len, at + 6);
 }
 
+// The ICE user fragment of a section; empty: there is no such section, or it has none.
+static struct bytes ufrag_of(const char *sdp, const char *mid)
+{
+    static const char ufrag_name[] = "a=ice-ufrag:", mid_name[] = "a=mid:";
+    struct bytes session = {0}, ufrag = {0};
+    bool in_section = false, found = false;
+    for (const char *line = sdp; *line;) {
+        struct bytes text = bytes_of(line, strcspn(line, "\r\n"));
+        line += text.len + strspn(line + text.len, "\r\n");
+        if (bytes_starts(text, "m=") && found)
+            break;
+        if (bytes_starts(text, "m=")) {
+            in_section = true;
+            ufrag = session;
+        } else if (bytes_starts(text, ufrag_name)) {
+            *(in_section ? &ufrag : &session) = bytes_from(text, sizeof ufrag_name - 1);
+        } else if (bytes_starts(text, mid_name)) {
+            found |= bytes_is(bytes_from(text, sizeof mid_name - 1), mid);
+        }
+    }
+    return found ? ufrag : (struct bytes){0};
+}
+
+// Sections of a bundle may name its transport by the mid of any of them.
+static bool is_of_transport(const struct adapter *a, const char *mid)
+{
+    const char *sdp = a->described.len ? a->described.at : "";
+    struct bytes ufrag = ufrag_of(sdp, mid);
+    return strcmp(mid, a->mid) == 0 || (ufrag.len && bytes_equal(ufrag, ufrag_of(sdp, a->mid)));
+}
+
 static bool on_sdp(struct adapter *a, nanotime now, const json_t *event)
 {
     const char *sdp = live_json_text(event, "sdp"), *type = live_json_text(event, "type");
@@ -238,6 +269,8 @@ static bool on_sdp(struct adapter *a, nanotime now, const json_t *event)
         return false;
     }
     adapter_learn_mid(a, sdp);
+    text_clear(&a->described);
+    text_put(&a->described, sdp);
     adapter_push(a, PEER_DESCRIPTION, 0, bytes_text(sdp), type[0] == 'a');
     return true;
 }
@@ -250,7 +283,7 @@ static bool on_candidate(struct adapter *a, nanotime now, const json_t *event)
         return false;
     }
     const char *mid = live_json_text(event, "sdpMid");
-    if (mid && text[0] && strcmp(mid, a->mid) != 0)
+    if (mid && text[0] && !is_of_transport(a, mid))
         return true; // of audio or video, which has a transport of its own until it is refused
     struct bytes candidate = bytes_text(text);
     if (bytes_starts(candidate, "a="))

@@ -44,6 +44,7 @@ struct adapter {
     struct arena arena;
     struct trace trace;
     struct text outgoing, incoming, keys;
+    struct text described; // its last description
     struct output *first, **last, *lent;
     struct peer_stats stats;
     char error[256];

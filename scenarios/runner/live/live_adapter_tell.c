@@ -141,6 +141,7 @@ static void adapter_destroy(void *peer)
     text_free(&a->outgoing);
     text_free(&a->incoming);
     text_free(&a->keys);
+    text_free(&a->described);
     arena_free(&a->arena);
     free(a);
 }

@@ -247,10 +247,32 @@ static void test_live_adapter_candidates_of_the_bundle(void **state)
     ops->destroy(peer);
 }
 
+// werift: with one transport for all, its candidates have the mid of the first section.
+static void test_live_adapter_candidates_of_another_section(void **state)
+{
+    (void)state;
+    void *peer = adapter_new();
+    assert_true(
+        feed(peer,
+             "{\"event\":\"sdp\",\"type\":\"offer\",\"sdp\":\"v=0\\r\\nm=audio 9\\r\\na=mid:0\\r\\n"
+             "a=ice-ufrag:other\\r\\nm=video 9\\r\\na=mid:1\\r\\na=ice-ufrag:same\\r\\n"
+             "m=application 9\\r\\na=ice-ufrag:same\\r\\na=mid:2\\r\\n\"}\n"
+             "{\"event\":\"candidate\",\"candidate\":\"candidate:1 1 udp 1 1.2.3.4 5 typ host\","
+             "\"sdpMid\":\"0\"}\n"
+             "{\"event\":\"candidate\",\"candidate\":\"candidate:2 1 udp 1 1.2.3.4 6 typ host\","
+             "\"sdpMid\":\"nowhere\"}\n"
+             "{\"event\":\"candidate\",\"candidate\":\"candidate:3 1 udp 1 1.2.3.4 7 typ host\","
+             "\"sdpMid\":\"1\"}\n"));
+    struct peer_output out = next(peer, PEER_CANDIDATE);
+    assert_true(bytes_starts(out.bytes, "candidate:3"));
+    ops->destroy(peer);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_live_adapter_tells_its_config),
+        cmocka_unit_test(test_live_adapter_candidates_of_another_section),
         cmocka_unit_test(test_live_adapter_description_in_pieces),
         cmocka_unit_test(test_live_adapter_channels_and_messages),
         cmocka_unit_test(test_live_adapter_derives_from_states),
