@@ -140,6 +140,7 @@ enum peer_drop {
     PEER_UNAUTHENTICATED,  // data from an address that ICE has not validated
     PEER_REFUSED,          // the protocol it belongs to dropped it, and counted why
     PEER_AFTER_CLOSE,
+    PEER_BEFORE_KEYS, // SRTP or SRTCP while the DTLS handshake goes on (RFC 5764 4.2)
     PEER_DROPS,
 };
 const char *peer_drop_name(enum peer_drop drop);

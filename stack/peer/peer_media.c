@@ -160,8 +160,8 @@ enum peer_drop peer_media_input(struct peer *p, nanotime now, const struct datag
         return PEER_UNKNOWN_PROTOCOL;
     if (!peer_is_authenticated(p, datagram))
         return PEER_UNAUTHENTICATED;
-    if (!p->secure)
-        return PEER_TOO_EARLY;
+    if (!p->secure) // browsers keep nothing of it either; what counts is asked for again
+        return p->dtls && dtls_state(p->dtls) == DTLS_CONNECTED ? PEER_REFUSED : PEER_BEFORE_KEYS;
     if (len > sizeof p->wire)
         return PEER_REFUSED;
     memcpy(p->wire, datagram->bytes.at, len);

@@ -70,6 +70,14 @@ static void agree_ssrcs(const struct sdp_rtp *theirs, struct media_agreement *to
     }
 }
 
+// Is this layer of ours received? RFC 8851 6.4: with restrictions that were not offered, and we
+// offer none, the line is as if it were not there; of an offer, 6.3, so is one that we do not
+// understand.
+static bool rid_takes(const struct sdp_rid *rid, const char *layer)
+{
+    return !rid->send && rid->simulcast && rid->restrictions.len == 0 && bytes_is(rid->id, layer);
+}
+
 static void agree_layers(const struct media_track_config *config, const struct sdp_rtp *theirs,
                          struct media_agreement *to)
 {
@@ -77,8 +85,7 @@ static void agree_layers(const struct media_track_config *config, const struct s
     for (unsigned i = 0; i < config->layers_count; i++) {
         to->layer_taken[i] = i == 0 && !theirs->simulcast_receive;
         for (unsigned k = 0; k < theirs->rids_count; k++)
-            to->layer_taken[i] |=
-                !theirs->rids[k].send && bytes_is(theirs->rids[k].id, config->layers[i].rid);
+            to->layer_taken[i] |= rid_takes(&theirs->rids[k], config->layers[i].rid);
     }
 }
 
@@ -178,11 +185,53 @@ static void answer_formats(const struct peer *p, struct peer_section *section,
     }
 }
 
-static void answer_layers(struct sdp_rtp_local *local)
+// RFC 8851 6.3: restrictions stay, but for the payload types that are not answered. False: there is
+// no type left, or no room.
+static bool answer_restrictions(const struct sdp_rtp_local *local, const struct sdp_rid *rid,
+                                struct bytes *out, char *to, size_t size)
 {
-    for (unsigned i = 0; i < theirs_rtp.rids_count && local->rids_count < SDP_LAYERS_MAX; i++) {
-        if (theirs_rtp.rids[i].send && theirs_rtp.simulcast_send)
-            local->rids[local->rids_count++] = theirs_rtp.rids[i].id;
+    struct bytes list = rid->restrictions, name, value;
+    size_t len = 0;
+    bool fits = true;
+    while (sdp_rid_restriction(&list, &name, &value) && fits) {
+        bool types = bytes_is(name, "pt");
+        uint8_t type;
+        unsigned kept = 0;
+        int wrote = snprintf(to + len, size - len, "%s%.*s=%.*s", len ? ";" : "", (int)name.len,
+                             (const char *)name.at, types ? 0 : (int)value.len,
+                             types ? "" : (const char *)value.at);
+        len += (size_t)wrote;
+        fits = len < size;
+        while (types && fits && sdp_rid_format(&value, &type)) {
+            if (!is_answered(local, type))
+                continue;
+            len += (size_t)snprintf(to + len, size - len, "%s%u", kept++ ? "," : "", type);
+            fits = len < size;
+        }
+        fits = fits && (!types || kept > 0);
+    }
+    *out = bytes_of(to, fits ? len : 0);
+    return fits;
+}
+
+// RFC 8853 5.3.2: layers that they want and we have, or else those that they send.
+static void answer_layers(struct peer_section *section, const struct media_track_config *config)
+{
+    struct sdp_rtp_local *local = &section->local;
+    for (unsigned i = 0; i < config->layers_count && local->direction & SDP_SENDS; i++) {
+        for (unsigned k = 0; k < theirs_rtp.rids_count; k++) {
+            if (rid_takes(&theirs_rtp.rids[k], config->layers[i].rid))
+                local->rids[local->rids_count++] = theirs_rtp.rids[k].id;
+        }
+    }
+    local->rids_send = local->rids_count > 0;
+    for (unsigned i = 0; i < theirs_rtp.rids_count && !local->rids_send; i++) {
+        const struct sdp_rid *rid = &theirs_rtp.rids[i];
+        unsigned at = local->rids_count;
+        if (at < SDP_LAYERS_MAX && rid->send && rid->simulcast &&
+            answer_restrictions(local, rid, &local->rid_restrictions[at], section->restrictions[at],
+                                sizeof section->restrictions[at]))
+            local->rids[local->rids_count++] = rid->id;
     }
 }
 
@@ -207,7 +256,7 @@ static int track_for(struct peer *p, unsigned section, const struct sdp_media *m
     bool video = bytes_is(media->kind, "video");
     int found = track_there(p, section, media);
     if (found >= 0)
-        return p->tracks[found].stopped ? -1 : found;
+        return found;
     if (!p->config.take_media)
         return -1;
     char label[MEDIA_LABEL_MAX];
@@ -253,8 +302,11 @@ static void answer_extensions(struct peer_section *section, const struct media_a
 static const struct sdp_rtp_local *answer_track(struct peer *p, nanotime now, unsigned track)
 {
     const struct media_track_config *config = media_track_config(p->media, track);
-    enum sdp_direction direction =
-        p->tracks[track].direction & sdp_direction_reversed(theirs_rtp.direction);
+    // RFC 9143 7.3.3: what may be tagged is not rejected: it rests until an offer of ours disables
+    // it.
+    enum sdp_direction wanted =
+        p->tracks[track].stopped ? SDP_INACTIVE : p->tracks[track].direction;
+    enum sdp_direction direction = wanted & sdp_direction_reversed(theirs_rtp.direction);
     struct media_agreement agreement = {0};
     struct peer_section *section = peer_section_begin(p, track, direction);
     struct sdp_rtp_local *local = &section->local;
@@ -264,7 +316,7 @@ static const struct sdp_rtp_local *answer_track(struct peer *p, nanotime now, un
     local->reduced_size = theirs_rtp.reduced_size;
     local->mixed_extensions = theirs_rtp.mixed_extensions; // RFC 8285 6
     answer_extensions(section, &agreement);
-    answer_layers(local);
+    answer_layers(section, config);
     agree(p, now, track, &agreement);
     return agreement.rejected ? NULL : local;
 }
@@ -336,7 +388,7 @@ static const struct sdp_rtp_local *answer_section(struct peer *p, nanotime now,
     mine->agreed = true;
     (void)bytes_copy_text(media->mid, mine->mid, sizeof mine->mid);
     const struct sdp_rtp_local *local = answer_track(p, now, (unsigned)track);
-    mine->ended = !local;
+    mine->ended = !local || mine->stopped;
     return local;
 }
 

@@ -313,7 +313,7 @@ static void test_peer_media_comes_and_goes(void **state)
     wire_free(wire);
 }
 
-// The answerer stops a track: the section that offers it again is rejected.
+// The answerer stops a track: RFC 9143 7.3.3, it rests in the answer, and goes with the next offer.
 static void test_peer_media_stopped_by_the_answerer(void **state)
 {
     (void)state;
@@ -321,13 +321,20 @@ static void test_peer_media_stopped_by_the_answerer(void **state)
     add_to_both(wire, false);
     add_to_both(wire, true);
     offer(wire, 0, false);
-    peer_simrtc.track_stop(BOB, 1);
+    peer_simrtc.track_stop(BOB, 0); // the one that is tagged
     offer(wire, 0, false);
-    check_sections(wire, 0, "audio:0 video:1 application:2");
-    check_sections(wire, 1, "audio:0 video:1! application:2");
+    check_sections(wire, 1, "audio:0 video:1 application:2");
+    assert_int_equal(direction(wire, 1, 0), SDP_INACTIVE);
+    offer(wire, 1, false);
+    for (int i = 0; i < 2; i++) {
+        check_sections(wire, i, "audio:0! video:1 application:2");
+        check_bundle(wire, i, "1 2");
+    }
     offer(wire, 0, true);
-    check_sections(wire, 0, "audio:0 video:1! application:2");
-    check_flow(wire, 1);
+    check_sections(wire, 0, "audio:0! video:1 application:2");
+    struct media_track_stats before = wire_track_stats(wire, 0, 1);
+    wire_run(wire, wire->now + TIME_S);
+    assert_true(wire_track_stats(wire, 0, 1).in.framesDecoded > before.in.framesDecoded + 20);
     wire_free(wire);
 }
 

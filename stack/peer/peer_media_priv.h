@@ -20,6 +20,7 @@ struct peer_section {
     struct sdp_extension extensions[RTP_EXTENSIONS];
     char texts[PEER_SECTION_TEXTS][64]; // of formats
     unsigned texts_count;
+    char restrictions[SDP_LAYERS_MAX][128]; // of rids
 };
 
 // The track's, begun afresh: all but formats, extensions and layers.

@@ -26,9 +26,13 @@ const char *peer_gathering_name(enum peer_gathering state)
 const char *peer_drop_name(enum peer_drop drop)
 {
     static const char *const names[PEER_DROPS] = {
-        [PEER_KEPT] = "kept",           [PEER_UNKNOWN_PROTOCOL] = "unknown-protocol",
-        [PEER_TOO_EARLY] = "too-early", [PEER_UNAUTHENTICATED] = "unauthenticated",
-        [PEER_REFUSED] = "refused",     [PEER_AFTER_CLOSE] = "after-close",
+        [PEER_KEPT] = "kept",
+        [PEER_UNKNOWN_PROTOCOL] = "unknown-protocol",
+        [PEER_TOO_EARLY] = "too-early",
+        [PEER_UNAUTHENTICATED] = "unauthenticated",
+        [PEER_REFUSED] = "refused",
+        [PEER_AFTER_CLOSE] = "after-close",
+        [PEER_BEFORE_KEYS] = "before-keys",
     };
     return names[drop];
 }

@@ -95,12 +95,14 @@ static bool parse_rtpmap(struct sdp_rtp *rtp, struct bytes value)
     return true;
 }
 
+// RFC 8866 6.15: at most one for each format. The first counts.
 static bool parse_fmtp(struct sdp_rtp *rtp, struct bytes value)
 {
     struct sdp_format *format = format_of(rtp, field(&value));
-    if (format)
-        format->fmtp = value;
-    return format != NULL;
+    if (!format || format->fmtp.len > 0)
+        return false;
+    format->fmtp = value;
+    return true;
 }
 
 static unsigned feedback_of(struct bytes value)
@@ -157,6 +159,9 @@ static bool parse_extmap(struct sdp_rtp *rtp, struct bytes value)
         rtp->extensions_count == SDP_EXTENSIONS_MAX)
         return false;
     extension.id = (uint8_t)id;
+    for (unsigned i = 0; i < rtp->extensions_count; i++) // RFC 8285 5: once for each section
+        if (rtp->extensions[i].id == id || bytes_equal(rtp->extensions[i].uri, uri))
+            return false;
     rtp->extensions[rtp->extensions_count++] = extension;
     return true;
 }
@@ -196,6 +201,7 @@ static bool parse_rid(struct sdp_rtp *rtp, struct bytes value)
     struct sdp_rid rid = {.id = field(&value)};
     struct bytes direction = field(&value);
     rid.send = bytes_is(direction, "send");
+    rid.restrictions = value;
     if (rid.id.len == 0 || (!rid.send && !bytes_is(direction, "recv")) ||
         rtp->rids_count == SDP_RIDS_MAX)
         return false;
@@ -203,16 +209,100 @@ static bool parse_rid(struct sdp_rtp *rtp, struct bytes value)
     return true;
 }
 
+// RFC 8853 5.1: "send 1;2,~3 recv 4", each direction once at most. 5.3.2: where there are two such
+// lines, none counts.
 static bool parse_simulcast(struct sdp_rtp *rtp, struct bytes value)
 {
-    while (value.len > 0) {
+    bool seen[2] = {false, false}, fine = value.len > 0 && rtp->simulcast_lines++ == 0;
+    rtp->simulcast[0] = rtp->simulcast[1] = (struct bytes){NULL, 0};
+    while (value.len > 0 && fine) {
         struct bytes direction = field(&value), list = field(&value);
-        if (list.len == 0)
-            return false;
-        rtp->simulcast_send |= bytes_is(direction, "send");
-        rtp->simulcast_receive |= bytes_is(direction, "recv");
+        bool send = bytes_is(direction, "send");
+        fine = list.len > 0 && !seen[send] && (send || bytes_is(direction, "recv"));
+        seen[send] = true;
+        rtp->simulcast[send] = list;
     }
+    rtp->simulcast_send = fine && seen[1];
+    rtp->simulcast_receive = fine && seen[0];
+    return fine;
+}
+
+bool sdp_rid_restriction(struct bytes *list, struct bytes *name, struct bytes *value)
+{
+    if (list->len == 0)
+        return false;
+    *value = part(list, ';');
+    *name = part(value, '=');
     return true;
+}
+
+bool sdp_rid_format(struct bytes *list, uint8_t *type)
+{
+    uint64_t got;
+    if (list->len == 0 || !number(part(list, ','), 127, &got))
+        return false;
+    *type = (uint8_t)got;
+    return true;
+}
+
+// RFC 8851 6.2.2, step 3: of those it names, is one in the section?
+static bool rid_has_format(struct sdp_rtp *rtp, const struct sdp_rid *rid)
+{
+    struct bytes list = rid->restrictions, name, value;
+    bool has = true;
+    while (sdp_rid_restriction(&list, &name, &value)) {
+        if (!bytes_is(name, "pt"))
+            continue;
+        has = false;
+        while (value.len > 0)
+            has |= format_of(rtp, part(&value, ',')) != NULL;
+    }
+    return has;
+}
+
+// RFC 8851 6.2.2: what is discarded is counted, and no more there.
+static void rids_discard(struct sdp_rtp *rtp)
+{
+    bool discarded[SDP_RIDS_MAX];
+    unsigned kept = 0;
+    for (unsigned i = 0; i < rtp->rids_count; i++) {
+        discarded[i] = !rid_has_format(rtp, &rtp->rids[i]);
+        for (unsigned k = 0; k < rtp->rids_count; k++)
+            discarded[i] |= k != i && bytes_equal(rtp->rids[k].id, rtp->rids[i].id);
+    }
+    for (unsigned i = 0; i < rtp->rids_count; i++) {
+        rtp->ignored += discarded[i];
+        if (!discarded[i])
+            rtp->rids[kept++] = rtp->rids[i];
+    }
+    rtp->rids_count = kept;
+}
+
+static struct sdp_rid *rid_of(struct sdp_rtp *rtp, struct bytes id, bool send)
+{
+    for (unsigned i = 0; i < rtp->rids_count; i++) {
+        if (rtp->rids[i].send == send && bytes_equal(rtp->rids[i].id, id))
+            return &rtp->rids[i];
+    }
+    return NULL;
+}
+
+// RFC 8853 5.2: streams between semicolons, alternatives of one between commas. A tilde says that
+// it begins paused, which without RFC 7728 in use means nothing (5.3.3).
+static void simulcast_resolve(struct sdp_rtp *rtp, bool send)
+{
+    bool used = send ? rtp->simulcast_send : rtp->simulcast_receive;
+    struct bytes list = used ? rtp->simulcast[send] : (struct bytes){NULL, 0};
+    while (list.len > 0) {
+        struct bytes stream = part(&list, ';');
+        struct sdp_rid *rid = NULL;
+        while (stream.len > 0 && !rid) {
+            struct bytes id = part(&stream, ',');
+            rid = rid_of(rtp, bytes_starts(id, "~") ? bytes_from(id, 1) : id, send);
+        }
+        if (rid)
+            rid->simulcast = true;
+    }
 }
 
 static bool parse_line(struct sdp_rtp *rtp, struct bytes line)
@@ -253,14 +343,21 @@ void sdp_rtp_parse(const struct sdp *sdp, const struct sdp_media *media, struct 
         else if (out->formats_count == SDP_FORMATS_MAX)
             types.len = 0;
     }
-    while (line_next(&rest, &line)) { // what a section inherits (RFC 8866 6.7, RFC 8285 6)
+    while (line_next(&rest, &line)) { // what a section inherits (RFC 8866 6.7, RFC 8285 5, 6)
         struct bytes value;
         if (attribute_is(line, "extmap-allow-mixed", &value))
             out->mixed_extensions = true;
-        if (line.len > 2 && line.at[0] == 'a')
+        else if (attribute_is(line, "extmap", &value))
+            out->ignored += !parse_extmap(out, value);
+        else if (line.len > 2 && line.at[0] == 'a')
             (void)direction_of(bytes_from(line, 2), &out->direction);
     }
     rest = media->lines;
     while (line_next(&rest, &line))
         out->ignored += !parse_line(out, line);
+    if (out->rids_count == 0)
+        return;
+    rids_discard(out);
+    simulcast_resolve(out, false);
+    simulcast_resolve(out, true);
 }

@@ -56,9 +56,14 @@ struct sdp_ssrc_group {
     unsigned count;
 };
 
+// RFC 8851 6.2.2: one whose id is there twice, or whose payload types are not those of the section,
+// is discarded.
 struct sdp_rid {
     struct bytes id;
     bool send;
+    bool
+        simulcast; // a=simulcast has it: of alternatives the first one that is there (RFC 8853 5.2)
+    struct bytes restrictions; // "pt=97;max-width=640"; empty: none
 };
 
 struct sdp_rtp {
@@ -75,6 +80,8 @@ struct sdp_rtp {
     struct sdp_rid rids[SDP_RIDS_MAX];
     unsigned rids_count;
     bool simulcast_send, simulcast_receive; // a=simulcast has such a list
+    struct bytes simulcast[2];              // its lists of rids: to receive, to send
+    unsigned simulcast_lines;
     struct bytes msid;
     unsigned ignored; // attributes over a bound, or malformed
 };
@@ -82,6 +89,10 @@ struct sdp_rtp {
 // Is it a section of RTP over DTLS (RFC 9429 5.1.2: any of the names)?
 bool sdp_is_rtp(const struct sdp_media *media);
 void sdp_rtp_parse(const struct sdp *sdp, const struct sdp_media *media, struct sdp_rtp *out);
+// The next of the restrictions, taken off the list: "max-width" and "640". False: there is none.
+bool sdp_rid_restriction(struct bytes *list, struct bytes *name, struct bytes *value);
+// The next payload type of the value of a restriction "pt". False: there is none, or no number.
+bool sdp_rid_format(struct bytes *list, uint8_t *type);
 
 // A section of ours.
 #define SDP_LAYERS_MAX 3
@@ -102,6 +113,7 @@ struct sdp_rtp_local {
     struct bytes rids[SDP_LAYERS_MAX];
     unsigned rids_count;
     bool rids_send; // else it receives them
+    struct bytes rid_restrictions[SDP_LAYERS_MAX];
 };
 
 #endif

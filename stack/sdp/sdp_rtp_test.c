@@ -183,7 +183,17 @@ static void test_sdp_rtp_counts_what_is_malformed(void **state)
                                         "a=rid:a",
                                         "a=rid: send",
                                         "a=rid:a both",
-                                        "a=simulcast:send"};
+                                        "a=rid:a send pt=95",
+                                        "a=rid:a send pt=x;max-width=1",
+                                        "a=extmap:1 urn:x\r\na=extmap:1 urn:y",
+                                        "a=extmap:1 urn:x\r\na=extmap:2 urn:x",
+                                        "a=fmtp:96 x=1\r\na=fmtp:96 y=2",
+                                        "a=simulcast:send",
+                                        "a=simulcast:",
+                                        "a=simulcast:both a",
+                                        "a=simulcast:send a send b",
+                                        "a=simulcast:send a recv",
+                                        "a=simulcast:send a\r\na=simulcast:recv b"};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         parse_with(wrong[i]);
         if (rtp.ignored != 1)
@@ -208,6 +218,21 @@ static void test_sdp_rtp_counts_what_is_malformed(void **state)
     }
 }
 
+// The line, with the number in place of each %u.
+static size_t put_row(char *to, size_t size, const char *line, unsigned number)
+{
+    size_t at = 0;
+    for (; *line; line++) {
+        assert_true(at + 12 < size);
+        if (strncmp(line, "%u", 2) == 0)
+            at += (size_t)snprintf(to + at, size - at, "%u", number), line++;
+        else
+            to[at++] = *line;
+    }
+    to[at] = 0;
+    return at;
+}
+
 static void test_sdp_rtp_lists_are_bounded(void **state)
 {
     (void)state;
@@ -215,14 +240,14 @@ static void test_sdp_rtp_lists_are_bounded(void **state)
         const char *line;
         unsigned most;
         const unsigned *count;
-    } rows[] = {{"a=extmap:1 urn:x\r\n", SDP_EXTENSIONS_MAX, &rtp.extensions_count},
+    } rows[] = {{"a=extmap:%u urn:%u\r\n", SDP_EXTENSIONS_MAX, &rtp.extensions_count},
                 {"a=ssrc-group:FID 1 2\r\n", SDP_SSRC_GROUPS_MAX, &rtp.groups_count},
-                {"a=rid:a send\r\n", SDP_RIDS_MAX, &rtp.rids_count}};
+                {"a=rid:%u send\r\n", SDP_RIDS_MAX, &rtp.rids_count}};
     char lines[4096];
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         size_t at = 0;
         for (unsigned k = 0; k < rows[i].most + 5; k++)
-            at += (size_t)snprintf(lines + at, sizeof lines - at, "%s", rows[i].line);
+            at += put_row(lines + at, sizeof lines - at, rows[i].line, 16 + k);
         parse_with(lines);
         assert_int_equal(*rows[i].count, rows[i].most);
         assert_int_equal(rtp.ignored, 5);
@@ -233,6 +258,101 @@ static void test_sdp_rtp_lists_are_bounded(void **state)
     parse_with(lines);
     assert_int_equal(rtp.ssrcs_count, SDP_SSRCS_MAX);
     assert_int_equal(rtp.ignored, 5);
+}
+
+static const struct sdp_rid *rid(const char *id)
+{
+    for (unsigned i = 0; i < rtp.rids_count; i++) {
+        if (bytes_is(rtp.rids[i].id, id))
+            return &rtp.rids[i];
+    }
+    fail_msg("no rid %s", id);
+    return NULL;
+}
+
+// RFC 8853 5.6.1, RFC 8851 10.1 and what is wrong with others.
+static void test_sdp_rtp_simulcast(void **state)
+{
+    (void)state;
+    parse_with("a=rid:1 send pt=97;max-width=1280;max-height=720\r\na=rid:2 send pt=98\r\n"
+               "a=rid:3 send pt=95,96\r\na=rid:4 send\r\na=rid:c recv pt=97\r\n"
+               "a=simulcast:send 1,~4;2;~3 recv c");
+    assert_int_equal(rtp.rids_count, 4); // there is no 98
+    assert_int_equal(rtp.ignored, 1);
+    assert_true(rid("1")->simulcast && rid("3")->simulcast && rid("c")->simulcast);
+    assert_false(rid("4")->simulcast); // an alternative
+    assert_true(rtp.simulcast_send && rtp.simulcast_receive);
+    struct bytes list = rid("1")->restrictions, name, value;
+    assert_true(sdp_rid_restriction(&list, &name, &value));
+    uint8_t type;
+    assert_true(bytes_is(name, "pt") && sdp_rid_format(&value, &type) && type == 97);
+    assert_false(sdp_rid_format(&value, &type));
+    assert_true(sdp_rid_restriction(&list, &name, &value));
+    assert_true(bytes_is(name, "max-width") && bytes_is(value, "1280"));
+    assert_true(sdp_rid_restriction(&list, &name, &value));
+    assert_false(sdp_rid_restriction(&list, &name, &value));
+
+    // RFC 8851 6.2.2: all that have one id; of the list, 1 is replaced by its alternative.
+    parse_with("a=rid:1 send\r\na=rid:1 recv\r\na=rid:2 send\r\na=simulcast:send 1,2");
+    assert_int_equal(rtp.rids_count, 1);
+    assert_int_equal(rtp.ignored, 2);
+    assert_true(rid("2")->simulcast && rtp.simulcast_send && !rtp.simulcast_receive);
+
+    // RFC 8853 5.3.2: two lines are none, and three.
+    static const char *const more[] = {"\r\na=simulcast:send 1",
+                                       "\r\na=simulcast:send 1\r\na=simulcast:send 1"};
+    for (unsigned i = 0; i < 2; i++) {
+        char lines[200];
+        snprintf(lines, sizeof lines, "a=rid:1 send\r\na=simulcast:send 1%s", more[i]);
+        parse_with(lines);
+        assert_int_equal(rtp.ignored, i + 1);
+        assert_false(rtp.simulcast_send || rid("1")->simulcast);
+    }
+}
+
+// RFC 8866 6.15: at most one for each format.
+static void test_sdp_rtp_first_fmtp_counts(void **state)
+{
+    (void)state;
+    parse_with("a=rtpmap:96 VP9/90000\r\na=fmtp:96 profile-id=2\r\na=fmtp:96 profile-id=0\r\n"
+               "a=fmtp:97 apt=96");
+    assert_true(bytes_is(format(96)->fmtp, "profile-id=2"));
+    assert_true(bytes_is(format(97)->fmtp, "apt=96"));
+    assert_int_equal(rtp.ignored, 1);
+}
+
+// RFC 4585 4.2: of all formats, besides what each has of its own.
+static void test_sdp_rtp_feedback_of_all_formats(void **state)
+{
+    (void)state;
+    parse_with("a=rtcp-fb:96 nack pli\r\na=rtcp-fb:* nack\r\na=rtcp-fb:* trr-int 100\r\n"
+               "a=rtcp-fb:97 transport-cc\r\na=rtcp-fb:* ccm fir");
+    assert_int_equal(format(96)->feedback, SDP_NACK | SDP_PLI | SDP_FIR);
+    assert_int_equal(format(97)->feedback, SDP_NACK | SDP_TRANSPORT_CC | SDP_FIR);
+    assert_int_equal(rtp.ignored, 0);
+}
+
+// RFC 8285 5, 6: what the session says holds for each section.
+static void test_sdp_rtp_inherits_extensions(void **state)
+{
+    (void)state;
+    static const char session[] = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n"
+                                  "a=extmap-allow-mixed\r\na=extmap:3/recvonly urn:a\r\n"
+                                  "a=extmap:16 urn:b\r\n"
+                                  "m=audio 9 UDP/TLS/RTP/SAVPF 0\r\nc=IN IP4 0.0.0.0\r\n"
+                                  "m=video 9 UDP/TLS/RTP/SAVPF 96\r\nc=IN IP4 0.0.0.0\r\n"
+                                  "a=extmap:5 urn:c\r\n";
+    assert_int_equal(sdp_parse(bytes_text(session), &sdp), SDP_OK);
+    for (unsigned i = 0; i < 2; i++) {
+        sdp_rtp_parse(&sdp, &sdp.media[i], &rtp);
+        assert_true(rtp.mixed_extensions);
+        assert_int_equal(rtp.extensions_count, 2 + i);
+        assert_int_equal(rtp.extensions[0].id, 3);
+        assert_int_equal(rtp.extensions[0].direction, SDP_RECVONLY);
+        assert_true(bytes_is(rtp.extensions[1].uri, "urn:b") && rtp.extensions[1].id == 16);
+    }
+    parse_with("a=extmap-allow-mixed");
+    assert_true(rtp.mixed_extensions);
 }
 
 static void test_sdp_rtp_directions(void **state)
@@ -315,6 +435,10 @@ int main(void)
         cmocka_unit_test(test_sdp_rtp_answers_of_chrome),
         cmocka_unit_test(test_sdp_rtp_counts_what_is_malformed),
         cmocka_unit_test(test_sdp_rtp_lists_are_bounded),
+        cmocka_unit_test(test_sdp_rtp_simulcast),
+        cmocka_unit_test(test_sdp_rtp_first_fmtp_counts),
+        cmocka_unit_test(test_sdp_rtp_feedback_of_all_formats),
+        cmocka_unit_test(test_sdp_rtp_inherits_extensions),
         cmocka_unit_test(test_sdp_rtp_directions),
         cmocka_unit_test(test_sdp_rtp_written_is_read_again),
     };

@@ -135,7 +135,8 @@ static void put_layers(struct text *to, const struct sdp_rtp_local *rtp)
     for (unsigned i = 0; i < rtp->rids_count; i++) {
         text_put(to, "a=rid:");
         text_add(to, rtp->rids[i]);
-        text_put(to, rtp->rids_send ? " send\r\n" : " recv\r\n");
+        text_put(to, rtp->rids_send ? " send" : " recv");
+        put_bytes(to, rtp->rid_restrictions[i].len ? " " : "", rtp->rid_restrictions[i]);
     }
     if (rtp->rids_count == 0)
         return;
@@ -429,38 +430,44 @@ static bool data_is_refused(const struct sdp_media *data)
            (data->port == 0 && !data->bundle_only);
 }
 
-void sdp_write_answer(struct text *to, const struct sdp_local *local, const struct sdp *offer)
+// RFC 9143 7.3.1: in the group goes what was in the offer's and is accepted. Returns the section
+// that is tagged: the first of the group, or without one the first that is accepted.
+static unsigned answer_bundle(const struct sdp_local *local, const struct sdp *offer,
+                              const struct sdp_media *data, struct text *bundle)
 {
-    const struct sdp_media *data = sdp_data_media(offer);
-    bool refused = data_is_refused(data), first = true;
-    // RFC 9143 7.3.1: in the group goes what was in the offer's and is accepted.
-    struct text bundle = {0};
+    unsigned tagged = offer->media_count, first = offer->media_count;
+    for (unsigned i = offer->media_count; i-- > 0;)
+        first = &offer->media[i] == data || rtp_at(local, i) ? i : first;
     for (unsigned i = 0; i < offer->bundle_count; i++) {
         for (unsigned k = 0; k < offer->media_count; k++) {
             const struct sdp_media *media = &offer->media[k];
-            bool ours = media == data ? !refused : k < local->media_count && local->media[k];
-            if (!ours || !is_in(&offer->bundle[i], 1, media->mid))
+            if ((media != data && !rtp_at(local, k)) || !is_in(&offer->bundle[i], 1, media->mid))
                 continue;
-            text_put(&bundle, bundle.len ? " " : "");
-            text_add(&bundle, media->mid);
+            tagged = bundle->len ? tagged : k;
+            add_mid(bundle, media->mid);
         }
     }
+    return bundle->len ? tagged : first;
+}
+
+void sdp_write_answer(struct text *to, const struct sdp_local *local, const struct sdp *offer)
+{
+    struct text bundle = {0};
+    const struct sdp_media *data = sdp_data_media(offer);
+    data = data_is_refused(data) ? NULL : data;
+    unsigned tagged = answer_bundle(local, offer, data, &bundle);
     put_session(to, local, text_bytes(&bundle));
     text_free(&bundle);
     for (unsigned i = 0; i < offer->media_count; i++) {
         const struct sdp_media *media = &offer->media[i];
-        const struct sdp_rtp_local *rtp = i < local->media_count ? local->media[i] : NULL;
-        bool accepted = media == data && !refused;
-        if (rtp) {
-            put_rtp(to, local, rtp, media->protocol, first);
-        } else if (accepted) {
+        if (rtp_at(local, i)) {
+            put_rtp(to, local, rtp_at(local, i), media->protocol, i == tagged);
+        } else if (media == data) {
             put_media_line(to, media, true, local->sctp_port);
-            put_data(to, local, media->mid, media->old_sctp, first);
+            put_data(to, local, media->mid, media->old_sctp, i == tagged);
         } else {
             put_media_line(to, media, false, local->sctp_port);
             put_refusal(to, local, media);
-            continue;
         }
-        first = false;
     }
 }

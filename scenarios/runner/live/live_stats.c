@@ -62,6 +62,7 @@ static const struct {
     TIME(disconnected_at),
     TIME(gathered_at),
     COUNT(restarts),
+    COUNT(rollbacks),
     U64(datagrams_sent),
     U64(datagrams_received),
     U64(stun_sent),
@@ -80,6 +81,7 @@ static const struct {
     COUNT(drops[PEER_UNAUTHENTICATED]),
     COUNT(drops[PEER_REFUSED]),
     COUNT(drops[PEER_AFTER_CLOSE]),
+    COUNT(drops[PEER_BEFORE_KEYS]),
 #undef COUNT
 #undef U64
 #undef TIME
