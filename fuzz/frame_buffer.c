@@ -122,7 +122,7 @@ static void show(struct bench *b)
     while (frame_buffer_poll(b->buffer, b->now, &frame))
         check_given(b, &frame);
     assert(frame_buffer_deadline(b->buffer) > b->now);
-    const struct frame_buffer_stats stats = frame_buffer_stats(b->buffer);
+    const struct frame_buffer_stats stats = frame_buffer_stats(b->buffer, 0);
     assert(stats.framesDecoded == b->frames_given && stats.framesDecoded <= stats.framesReceived);
     assert(stats.framesReceived - stats.framesDecoded <= stats.framesDropped + 1);
     assert(stats.framesDecoded + stats.framesDropped <= b->packets);
@@ -184,7 +184,7 @@ static void check_dropped(const struct bench *b)
         any = true;
         last = b->timestamps[i];
     }
-    assert(dropped == frame_buffer_stats(b->buffer).framesDropped);
+    assert(dropped == frame_buffer_stats(b->buffer, 0).framesDropped);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

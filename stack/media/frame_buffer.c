@@ -59,6 +59,7 @@ struct frame_buffer {
     nanotime shown_at; // TIME_NEVER: none yet
     nanotime deltas[MEAN_FRAMES], deltas_sum;
     unsigned deltas_count, deltas_next;
+    uint64_t squares; // of the gaps, us^2
     struct frame_buffer_stats stats;
 };
 
@@ -339,12 +340,8 @@ enum frame_outcome frame_buffer_packet(struct frame_buffer *b, nanotime now,
 // shown
 
 // https://www.w3.org/TR/webrtc-stats/#dom-rtcinboundrtpstreamstats-freezecount
-static void count_gap(struct frame_buffer *b, nanotime gap)
+static void count_stop(const struct frame_buffer *b, nanotime gap, struct frame_buffer_stats *stats)
 {
-    struct frame_buffer_stats *stats = &b->stats;
-    uint64_t us = (uint64_t)gap / 1000;
-    stats->totalInterFrameDelay += gap;
-    stats->totalSquaredInterFrameDelay += us * us / 1000000;
     if (gap > PAUSE) {
         stats->pauseCount++;
         stats->totalPausesDuration += gap;
@@ -355,6 +352,14 @@ static void count_gap(struct frame_buffer *b, nanotime gap)
             stats->totalFreezesDuration += gap;
         }
     }
+}
+
+static void count_gap(struct frame_buffer *b, nanotime gap)
+{
+    uint64_t us = (uint64_t)gap / 1000;
+    b->stats.totalInterFrameDelay += gap;
+    b->squares += us * us;
+    count_stop(b, gap, &b->stats);
     if (b->deltas_count == MEAN_FRAMES)
         b->deltas_sum -= b->deltas[b->deltas_next];
     else
@@ -420,7 +425,11 @@ void frame_buffer_set_extra(struct frame_buffer *b, nanotime extra)
     b->extra = extra;
 }
 
-struct frame_buffer_stats frame_buffer_stats(const struct frame_buffer *b)
+struct frame_buffer_stats frame_buffer_stats(const struct frame_buffer *b, nanotime now)
 {
-    return b->stats;
+    struct frame_buffer_stats stats = b->stats;
+    stats.totalSquaredInterFrameDelay = b->squares / 1000000;
+    if (b->shown_at != TIME_NEVER && now > b->shown_at)
+        count_stop(b, now - b->shown_at, &stats);
+    return stats;
 }

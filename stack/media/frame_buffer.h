@@ -83,7 +83,8 @@ int64_t frame_buffer_done(const struct frame_buffer *buffer);
 void frame_buffer_set_rtt(struct frame_buffer *buffer, nanotime rtt);
 // More delay, for lip synchronisation.
 void frame_buffer_set_extra(struct frame_buffer *buffer, nanotime extra);
-// As of `now`: a freeze that is going on counts, too.
-struct frame_buffer_stats frame_buffer_stats(const struct frame_buffer *buffer);
+// As of `now`: a freeze or pause that is going on counts, too, as if a frame were shown now (what
+// is longer than 5 s is no freeze any more, but a pause). 0: up to the last frame.
+struct frame_buffer_stats frame_buffer_stats(const struct frame_buffer *buffer, nanotime now);
 
 #endif

@@ -78,7 +78,7 @@ static void check_nothing(struct frame_buffer *b, nanotime now)
 
 static struct frame_buffer_stats stats_of(struct frame_buffer *b)
 {
-    return frame_buffer_stats(b);
+    return frame_buffer_stats(b, 0);
 }
 
 // ------------------------------------------------------------------------------------- assembly
@@ -576,6 +576,43 @@ static void test_frame_buffer_times_between_frames(void **state)
     frame_buffer_free(b);
 }
 
+// Gaps of less than a millisecond add up, too.
+static void test_frame_buffer_squares_of_short_gaps(void **state)
+{
+    (void)state;
+    struct frame_buffer *b = frame_buffer_new(90000);
+    nanotime now = 0;
+    show(b, &now, 500 * TIME_US, 0, 1001);
+    assert_true(stats_of(b).totalInterFrameDelay == 500 * TIME_MS);
+    assert_int_equal(stats_of(b).totalSquaredInterFrameDelay, 250); // 1000 times 0.0005^2
+    frame_buffer_free(b);
+}
+
+// While a gap lasts it counts by what it is by now: nothing, a freeze, a pause.
+static void test_frame_buffer_a_freeze_that_goes_on_counts(void **state)
+{
+    (void)state;
+    struct frame_buffer *b = frame_buffer_new(90000);
+    nanotime now = 0;
+    unsigned n = show(b, &now, FRAME_TIME, 0, 40);
+    assert_int_equal(stats_of(b).freezeCount, 0);
+    assert_int_equal(frame_buffer_stats(b, now + 189 * TIME_MS).freezeCount, 0);
+    struct frame_buffer_stats stats = frame_buffer_stats(b, now + 190 * TIME_MS);
+    assert_int_equal(stats.freezeCount, 1); // 40 ms and 150 ms
+    assert_true(stats.totalFreezesDuration == 190 * TIME_MS);
+    stats = frame_buffer_stats(b, now + 6 * TIME_S);
+    assert_int_equal(stats.freezeCount, 0);
+    assert_int_equal(stats.pauseCount, 1);
+    assert_true(stats.totalPausesDuration == 6 * TIME_S);
+    // Asking changes nothing; the next frame ends it.
+    show(b, &now, 300 * TIME_MS, n, 1);
+    stats = frame_buffer_stats(b, now);
+    assert_int_equal(stats.freezeCount, 1);
+    assert_int_equal(stats.pauseCount, 0);
+    assert_true(stats.totalFreezesDuration == 300 * TIME_MS);
+    frame_buffer_free(b);
+}
+
 // --------------------------------------------------------------------------------------- hostile
 
 // Further ahead than the buffer is long: all before is given up, nothing is held for it.
@@ -672,6 +709,8 @@ int main(void)
         cmocka_unit_test(test_frame_buffer_no_freeze_without_thirty_times),
         cmocka_unit_test(test_frame_buffer_pause),
         cmocka_unit_test(test_frame_buffer_times_between_frames),
+        cmocka_unit_test(test_frame_buffer_squares_of_short_gaps),
+        cmocka_unit_test(test_frame_buffer_a_freeze_that_goes_on_counts),
         cmocka_unit_test(test_frame_buffer_full),
         cmocka_unit_test(test_frame_buffer_frame_without_end),
         cmocka_unit_test(test_frame_buffer_hostile_timestamps),

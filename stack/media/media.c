@@ -58,6 +58,7 @@ struct media *media_new(const struct media_config *config)
     m->rng = rng_seed(rng_u64(config->rng), "media");
     m->trace = config->trace;
     m->free_packet = m->sent_packet = UINT32_MAX;
+    m->remb_told_at = TIME_NEVER;
     m->demux = rtp_demux_new(
         &(struct rtp_demux_config){.sections_max = MEDIA_TRACKS_MAX,
                                    .receive_max = MEDIA_STREAMS_MAX,
@@ -130,6 +131,7 @@ int media_track_add(struct media *m, const struct media_track_config *config)
                               .layers = config->layers_count ? config->layers_count : 1};
     snprintf(t->label, sizeof t->label, "%s", config->label);
     t->config.label = t->label;
+    m->has_receive_max |= config->receive_max_bps > 0;
     for (unsigned i = 0; i < config->codecs_count; i++) {
         snprintf(t->codecs[i], sizeof t->codecs[i], "%s", config->codecs[i]);
         t->config.codecs[i] = t->codecs[i];
@@ -224,7 +226,7 @@ static struct rtp_demux_section section_of(const struct media_agreement *agreeme
 
 static void agreement_of_session(struct media *m)
 {
-    m->transport_cc = m->use_remb = false;
+    m->transport_cc = m->use_remb = m->remb_agreed = false;
     m->reduced_size = true;
     for (unsigned i = 0; i < m->tracks_count; i++) {
         const struct media_track *t = &m->tracks[i];
@@ -234,6 +236,7 @@ static void agreement_of_session(struct media *m)
         for (unsigned k = 0; k < t->agreement.formats_count; k++) {
             const struct media_format *format = &t->agreement.formats[k];
             m->transport_cc |= format->transport_cc && t->agreement.extensions.id[RTP_TRANSPORT_CC];
+            m->remb_agreed |= format->remb;
             m->use_remb |= format->remb && t->agreement.extensions.id[RTP_ABS_SEND_TIME];
         }
     }
@@ -377,8 +380,8 @@ void media_command(struct media *m, nanotime now, const struct media_command *co
         break;
     case MEDIA_RECEIVE_MAX:
         t->receive_max = command->bps;
-        m->remb_bps = command->bps; // RTCP tells it the sender, too
-        media_feedback_wish(m, now);
+        m->has_receive_max = true;
+        m->remb_told_at = TIME_NEVER; // RTCP tells it the sender, too, at once
         break;
     }
 }

@@ -88,9 +88,10 @@ static void fill_received(struct media_inbound *in, const struct media_stream_in
     in->audioLevel = 0;
 }
 
-static void fill_video(struct media_inbound *in, const struct media_stream_in *s, nanotime now)
+static void fill_video(const struct media *m, struct media_inbound *in,
+                       const struct media_stream_in *s, nanotime now)
 {
-    struct frame_buffer_stats stats = frame_buffer_stats(s->video);
+    struct frame_buffer_stats stats = frame_buffer_stats(s->video, s->bye || m->stopped ? 0 : now);
     in->packetsDiscarded = stats.packets_late;
     in->jitterBufferDelay = stats.jitterBufferDelay;
     in->jitterBufferTargetDelay = stats.jitterBufferTargetDelay;
@@ -211,7 +212,7 @@ static void fill_in(struct media *m, nanotime now, const struct media_track *t,
     to->in.estimatedPlayoutTimestamp = media_sync_playout(now, s);
     (void)media_sync_offset(m, t, &to->quality.lip_sync);
     if (s->video)
-        fill_video(&to->in, s, now);
+        fill_video(m, &to->in, s, now);
     if (s->audio) {
         struct audio_buffer_stats stats = audio_buffer_stats(s->audio);
         fill_audio(&to->in, s, &stats);

@@ -200,8 +200,12 @@ struct media {
     struct rtcp_schedule schedule;
     uint32_t byes[MEDIA_BYES_MAX];
     unsigned byes_count;
-    bool feedback_due; // NACK, PLI, FIR wait for the schedule
-    uint32_t remb_bps; // to be told; 0: none
+    bool feedback_due;  // NACK, PLI, FIR wait for the schedule
+    uint32_t remb_bps;  // to be told; 0: none
+    uint32_t remb_told; // the last, and when; TIME_NEVER: to be told at once
+    nanotime remb_told_at;
+    bool remb_agreed;     // on a track, whatever estimates
+    bool has_receive_max; // a track has one
     bool reduced_size;
     unsigned reporter; // next stream to report, round robin
     uint8_t rtcp[RTP_PACKET_MAX];

@@ -2,10 +2,11 @@
 // a clock of its own.
 #include "stack/media/media_priv.h"
 
-#define UDP_OVERHEAD 28                // RFC 3550 6.2: the size of RTCP counts IP and UDP
-#define SRTCP_OVERHEAD 30              // index and tag: left free
-#define NTP_EPOCH 2208988800u          // 1970 in NTP seconds
-#define NACK_MAX 128                   // sequences of one NACK
+#define UDP_OVERHEAD 28       // RFC 3550 6.2: the size of RTCP counts IP and UDP
+#define SRTCP_OVERHEAD 30     // index and tag: left free
+#define NTP_EPOCH 2208988800u // 1970 in NTP seconds
+#define NACK_MAX 128          // sequences of one NACK
+#define REMB_AGAIN TIME_S
 #define KEYFRAME_AGAIN (500 * TIME_MS) // a request that was not answered is made again; or by RTT
 
 void media_feedback_wish(struct media *m, nanotime now)
@@ -148,6 +149,58 @@ static void write_keyframe(struct media *m, nanotime now, struct writer *w,
     s->keyframe_asked = now;
 }
 
+// Of what this side takes, the least; 0: no limit.
+static uint32_t receive_limit(const struct media *m)
+{
+    uint32_t limit = 0;
+    if (!m->has_receive_max || !m->remb_agreed)
+        return 0;
+    for (unsigned i = 0; i < m->tracks_count; i++) {
+        uint32_t max = m->tracks[i].receive_max;
+        if (max && m->tracks[i].current >= 0 && (!limit || max < limit))
+            limit = max;
+    }
+    return limit;
+}
+
+// draft-alvestrand-rmcat-remb-03 and who wrote it: told each second, for what is lost; at once when
+// there is less than 97 % of what was told. TIME_NEVER: there is no limit to be told.
+static nanotime limit_deadline(const struct media *m)
+{
+    uint32_t limit = receive_limit(m);
+    if (!limit || m->remb_bps)
+        return TIME_NEVER;
+    bool fell = (uint64_t)limit * 100 < (uint64_t)m->remb_told * 97;
+    return m->remb_told_at == TIME_NEVER || fell ? 0 : m->remb_told_at + REMB_AGAIN;
+}
+
+static void remb_wish(struct media *m, nanotime now)
+{
+    uint32_t bps, limit = receive_limit(m);
+    if (m->use_remb && m->config.control == MEDIA_REMB && remb_poll(m->remb, now, &bps))
+        m->remb_bps = bps;
+    else if (limit_deadline(m) <= now)
+        m->remb_bps = limit;
+    if (limit && m->remb_bps > limit)
+        m->remb_bps = limit;
+}
+
+static void write_remb(struct media *m, nanotime now, struct writer *w)
+{
+    uint32_t ssrcs[16];
+    size_t count = 0;
+    for (unsigned i = 0; i < m->streams_count && count < 16; i++) {
+        if (m->streams[i].used && m->streams[i].role == MEDIA_IN_MEDIA)
+            ssrcs[count++] = m->streams[i].ssrc;
+    }
+    if (!m->remb_bps || !count)
+        return;
+    rtcp_write_remb(w, media_sender_ssrc(m, 0), m->remb_bps, ssrcs, count);
+    m->remb_told = m->remb_bps;
+    m->remb_told_at = now;
+    m->remb_bps = 0;
+}
+
 static void write_feedback(struct media *m, nanotime now, struct writer *w)
 {
     for (unsigned i = 0; i < m->streams_count; i++) {
@@ -159,16 +212,7 @@ static void write_feedback(struct media *m, nanotime now, struct writer *w)
         if (s->keyframe_wanted)
             write_keyframe(m, now, w, s);
     }
-    if (m->remb_bps && m->streams_count) {
-        uint32_t ssrcs[16];
-        size_t count = 0;
-        for (unsigned i = 0; i < m->streams_count && count < 16; i++) {
-            if (m->streams[i].used && m->streams[i].role == MEDIA_IN_MEDIA)
-                ssrcs[count++] = m->streams[i].ssrc;
-        }
-        rtcp_write_remb(w, media_sender_ssrc(m, 0), m->remb_bps, ssrcs, count);
-    }
-    m->remb_bps = 0;
+    write_remb(m, now, w);
     m->feedback_due = false;
 }
 
@@ -279,14 +323,7 @@ static bool transport_feedback(struct media *m, nanotime now, struct media_outpu
 
 static void wishes(struct media *m, nanotime now)
 {
-    uint32_t bps;
-    if (m->use_remb && m->config.control == MEDIA_REMB && remb_poll(m->remb, now, &bps))
-        m->remb_bps = bps;
-    for (unsigned i = 0; i < m->tracks_count; i++) {
-        uint32_t max = m->tracks[i].receive_max;
-        if (max && m->remb_bps > max)
-            m->remb_bps = max;
-    }
+    remb_wish(m, now);
     for (unsigned i = 0; i < m->streams_count; i++) {
         struct media_stream_in *s = &m->streams[i];
         if (s->used && s->video && frame_buffer_needs_keyframe(s->video) && !s->keyframe_wanted &&
@@ -330,6 +367,7 @@ nanotime media_rtcp_deadline(const struct media *m)
         at = time_min(at, remb_deadline(m->remb));
     if (m->feedback_due)
         return at; // the schedule knows of it
+    at = time_min(at, limit_deadline(m));
     for (unsigned i = 0; i < m->streams_count; i++) {
         const struct media_stream_in *s = &m->streams[i];
         if (!s->used || s->bye)

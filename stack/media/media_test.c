@@ -1,4 +1,5 @@
 #include "stack/media/media_world.h"
+#include "stack/rtp/rtcp.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -231,6 +232,51 @@ static void test_media_red_brings_lost_audio_back(void **state)
     assert_true(concealed[1] * 3 < concealed[0]);
 }
 
+static unsigned rembs;
+static nanotime last_remb;
+static void count_rembs(struct media_world *world, int from, struct media_flying *packet)
+{
+    struct rtcp_walk walk;
+    struct rtcp_packet parsed;
+    if (from == 0 || !packet->rtcp)
+        return;
+    (void)rtcp_walk_start(&walk, bytes_of(packet->bytes, packet->len), true);
+    while (rtcp_next(&walk, &parsed) == RTCP_OK) {
+        rembs += parsed.kind == RTCP_REMB;
+        last_remb = parsed.kind == RTCP_REMB ? world->now : last_remb;
+    }
+}
+
+// What a receiver takes is told again and again: a path that loses the first loses not all.
+static void test_media_receive_max_is_told_each_second_and_at_once_when_it_falls(void **state)
+{
+    (void)state;
+    struct media_world *world = media_world_new(NULL);
+    struct media_track_config config = vp8;
+    config.receive_max_bps = 400000;
+    unsigned video = media_world_track(world, &config, true, false);
+    world->paths[1].loss = RNG_BILLION / 2;
+    world->tamper = count_rembs;
+    rembs = 0;
+    media_world_start(world);
+    media_world_run(world, 20 * TIME_S);
+    struct media_transport_stats sender;
+    media_transport_stats(world->sides[0], &sender);
+    assert_in_range(rembs, 4, 18); // those that arrive, of one a second
+    assert_in_range(sender.availableOutgoingBitrate, 1, 400000);
+    world->paths[1].loss = 0;
+    struct media_command command = {.kind = MEDIA_RECEIVE_MAX, .track = video, .bps = 200000};
+    media_command(world->sides[1], world->now, &command);
+    media_world_run(world, 20 * TIME_S + 500 * TIME_MS);
+    media_transport_stats(world->sides[0], &sender);
+    assert_in_range(last_remb, 20 * TIME_S, 20 * TIME_S + 450 * TIME_MS);
+    assert_in_range(sender.availableOutgoingBitrate, 1, 200000);
+    rembs = 0;
+    media_world_run(world, 30 * TIME_S + 500 * TIME_MS);
+    assert_in_range(rembs, 9, 11);
+    media_world_free(world);
+}
+
 static uint64_t frames_with_fec(enum media_fec fec, struct media_track_stats *got)
 {
     struct media_world *world = media_world_new(NULL);
@@ -275,6 +321,7 @@ int main(void)
         cmocka_unit_test(test_media_sound_fits_its_packet_whatever_the_bitrate),
         cmocka_unit_test(test_media_on_a_long_path_rtx_is_waited_for),
         cmocka_unit_test(test_media_nacks_do_not_wait_for_reports),
+        cmocka_unit_test(test_media_receive_max_is_told_each_second_and_at_once_when_it_falls),
         cmocka_unit_test(test_media_fec_brings_lost_video_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

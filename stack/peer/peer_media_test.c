@@ -114,10 +114,10 @@ static void test_peer_media_answers_chrome(void **state)
             assert_int_equal(rtp.formats[0].type, 111);
             assert_int_equal(rtp.formats[0].feedback, SDP_TRANSPORT_CC & rtp.formats[0].feedback);
         } else {
-            assert_int_equal(rtp.formats_count, 2); // VP8 and its RTX; REMB is no control of ours
+            assert_int_equal(rtp.formats_count, 2); // VP8 and its RTX
             assert_int_equal(rtp.formats[0].type, 96);
             assert_int_equal(rtp.formats[0].feedback,
-                             SDP_NACK | SDP_PLI | SDP_FIR | SDP_TRANSPORT_CC);
+                             SDP_NACK | SDP_PLI | SDP_FIR | SDP_REMB | SDP_TRANSPORT_CC);
             assert_int_equal(rtp.formats[1].type, 97);
             assert_true(bytes_is(rtp.formats[1].fmtp, "apt=96"));
             assert_int_equal(rtp.groups_count, 1);
