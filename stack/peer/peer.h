@@ -21,6 +21,7 @@
 #define PEER_LOCALS_MAX 8
 #define PEER_SERVERS_MAX 8
 #define PEER_CHANNELS_INFO_MAX 65535
+#define PEER_TRACKS_MAX 31 // with the data channels the sections of a description (sdp.h)
 
 enum peer_server_kind { PEER_STUN, PEER_TURN };
 enum peer_transport { PEER_UDP, PEER_TCP };

@@ -4,11 +4,14 @@
 
 #include "base/arena.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #define RELAY_OVERHEAD 52 // see peer_data.c
-#define CLEAR_MAX 64      // packets of PEER_CLEAR that wait for poll
+static_assert(PEER_TRACKS_MAX < SDP_MEDIA_MAX && PEER_TRACKS_MAX <= MEDIA_TRACKS_MAX,
+              "a section for each track, and one for the data channels");
+#define CLEAR_MAX 64 // packets of PEER_CLEAR that wait for poll
 
 // ------------------------------------------------------------------------------------------- life
 

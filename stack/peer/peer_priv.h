@@ -18,7 +18,6 @@
 #define PEER_EARLY_MAX 4          // datagrams of DTLS before there is an association
 #define PEER_AUTHENTICATED_MAX 16 // remote addresses that passed a check
 #define PEER_EARLY_CHANNELS_MAX 1024
-#define PEER_TRACKS_MAX (SDP_MEDIA_MAX - 1) // a description has room for the data channels, too
 
 // The way down: each step when the one before has nothing more to say.
 enum peer_closing { PEER_OPEN, PEER_CLOSING_CHANNELS, PEER_CLOSING_DTLS, PEER_CLOSING_RELAYS };

@@ -11,7 +11,7 @@
 
 struct track_nodes {
     struct scenario_track track;
-    const struct yaml_node *audio, *video, *from, *layers;
+    const struct yaml_node *audio, *video, *from, *layers, *answerer_codecs;
     uint64_t bitrate, receive_max;
     const char *label;
     const struct yaml_node *sequence, *timestamp;
@@ -24,6 +24,7 @@ static const struct field track_fields[] = {
     {"audio", FIELD_NODE, AT(audio), 0, 0, NULL},
     {"video", FIELD_NODE, AT(video), 0, 0, NULL},
     {"from", FIELD_NODE, AT(from), 0, 0, NULL},
+    {"answerer-codecs", FIELD_NODE, AT(answerer_codecs), 0, 0, NULL},
     {"clip", FIELD_TEXT, AT(track.clip), 0, 500, NULL},
     {"decode", FIELD_BOOL, AT(track.decode), 0, 0, NULL},
     {"loop", FIELD_BOOL, CONFIG(clip_loops), 0, 0, NULL},
@@ -270,6 +271,20 @@ static bool keys_check(struct load *load, const struct yaml_node *node,
     return true;
 }
 
+// The other side may be able to do something else, or nothing in common.
+static bool answerer_load(struct load *load, const struct yaml_node *node,
+                          struct scenario_track *track)
+{
+    struct media_track_config config = {.kind = track->config.kind};
+    if (track->clip)
+        return load_expected(load, node, "one list of codecs with 'clip'");
+    if (!codecs_load(load, node, &config))
+        return false;
+    memcpy(track->answerer_codecs, config.codecs, sizeof config.codecs);
+    track->answerer_codecs_count = config.codecs_count;
+    return true;
+}
+
 static bool track_load(struct load *load, const struct yaml_node *node,
                        const struct scenario_session *session, struct scenario_track *out)
 {
@@ -292,6 +307,7 @@ static bool track_load(struct load *load, const struct yaml_node *node,
     track->config.fec_share /= RNG_BILLION / 1000;
     track->config.label = track->label;
     if (!codecs_load(load, video ? nodes.video : nodes.audio, &track->config) ||
+        (nodes.answerer_codecs && !answerer_load(load, nodes.answerer_codecs, track)) ||
         (nodes.from && !from_load(load, nodes.from, session, track)) ||
         (nodes.layers && !layers_load(load, nodes.layers, &track->config)) ||
         !starts_load(load, &nodes, &track->config) ||
@@ -373,6 +389,9 @@ bool load_media(struct load *load, const struct load_media_nodes *nodes,
                               tracks[at].label);
         }
     }
+    if (at > PEER_TRACKS_MAX)
+        return err_at(load->err, nodes->tracks->mark, "expected at most %u tracks in all, got %u",
+                      PEER_TRACKS_MAX, at);
     session->tracks = tracks;
     session->tracks_count = at;
     if (at) {

@@ -53,6 +53,7 @@ static void test_load_media_short_forms(void **state)
     assert_true(audio->config.start_at == 0 && audio->config.stop_at == TIME_NEVER);
     assert_false(audio->config.nack || audio->config.rtx || audio->config.red);
     assert_false(audio->config.pli || audio->config.dtx);
+    assert_int_equal(audio->answerer_codecs_count, 0);
     assert_string_equal(video->label, "video");
     assert_int_equal(video->config.kind, MEDIA_VIDEO);
     assert_string_equal(video->config.codecs[0], "VP9");
@@ -81,8 +82,11 @@ static void test_load_media_every_key_of_video(void **state)
                    "keyframe-interval: 3s, nack: false, rtx: false, red: true, pli: false,\n"
                    "fec: flexfec, fec-share: 12.5%, receive-max: 300kbps,\n"
                    "layers: [{rid: q, scale: 4, bitrate: 150kbps}, {rid: F1, bitrate: 1Mbps}],\n"
-                   "first-sequence: 65535, first-timestamp: 4294967295"));
+                   "answerer-codecs: [VP9, AV1], first-sequence: 65535, first-timestamp: "
+                   "4294967295"));
     const struct scenario_track *track = &set.scenarios[0]->sessions[0].tracks[0];
+    assert_int_equal(track->answerer_codecs_count, 2);
+    assert_string_equal(track->answerer_codecs[0], "VP9");
     const struct media_track_config *config = &track->config;
     assert_string_equal(track->label, "screen");
     assert_string_equal(config->label, "screen");
@@ -256,6 +260,10 @@ static const struct wrong track_wrong[] = {
      "3:52: expected VP8, VP9, H264 or AV1, got 'h264': did you mean 'H264'?"},
     {TRACK("video: [VP8, opus]"), "3:58: expected VP8, VP9, H264 or AV1, got 'opus'"},
     {TRACK("video: []"), "3:52: expected 1 to 4 codecs, got 0"},
+    {TRACK("video: VP8, answerer-codecs: opus"),
+     "3:74: expected VP8, VP9, H264 or AV1, got 'opus'"},
+    {TRACK("audio: opus, clip: x.ogg, answerer-codecs: [PCMU]"),
+     "3:88: expected one list of codecs with 'clip', got a list"},
     {TRACK("video: {a: b}"), "3:52: expected VP8, VP9, H264 or AV1, got a mapping"},
     {TRACK("video: [VP8, VP9, VP8]"), "3:63: expected each codec once, got 'VP8'"},
     {TRACK("audio: [opus, PCMU, PCMA, G722, opus]"), "3:52: expected 1 to 4 codecs, got 5"},
@@ -408,6 +416,18 @@ static const struct wrong session_wrong[] = {
          "{label: t26, audio: opus}, {label: t27, audio: opus}, {label: t28, audio: opus}, {label: "
          "t29, audio: opus}, {label: t30, audio: opus}]"),
      "3:43: expected a list of tracks of at most 30, got 31"},
+    {SESSION(
+         "audio: opus, video: VP8, media: [{label: t0, audio: opus}, {label: t1, audio: opus}, "
+         "{label: t2, audio: opus}, {label: t3, audio: opus}, {label: t4, audio: opus}, {label: "
+         "t5, audio: opus}, {label: t6, audio: opus}, {label: t7, audio: opus}, {label: t8, audio: "
+         "opus}, {label: t9, audio: opus}, {label: t10, audio: opus}, {label: t11, audio: opus}, "
+         "{label: t12, audio: opus}, {label: t13, audio: opus}, {label: t14, audio: opus}, {label: "
+         "t15, audio: opus}, {label: t16, audio: opus}, {label: t17, audio: opus}, {label: t18, "
+         "audio: opus}, {label: t19, audio: opus}, {label: t20, audio: opus}, {label: t21, audio: "
+         "opus}, {label: t22, audio: opus}, {label: t23, audio: opus}, {label: t24, audio: opus}, "
+         "{label: t25, audio: opus}, {label: t26, audio: opus}, {label: t27, audio: opus}, {label: "
+         "t28, audio: opus}, {label: t29, audio: opus}]"),
+     "3:68: expected at most 31 tracks in all, got 32"},
 };
 
 static void test_load_media_session_is_refused_in_one_line(void **state)

@@ -60,8 +60,8 @@
 //     media: [{label: screen, video: VP8, from: both (a peer's name), bitrate, clip, decode, loop,
 //     start, stop, fps, width, height, keyframe-interval, frame-time, dtx, nack, rtx, red, pli, fec
 //     (none ulpfec flexfec), fec-share, layers: [{rid, scale, bitrate}], receive-max,
-//     first-sequence, first-timestamp}]               # nack, rtx and pli are on for video
-//     bandwidth: {control: gcc (remb fixed), start, min, max}
+//     answerer-codecs (what that one has instead), first-sequence, first-timestamp}] # nack, rtx
+//     and pli are on for video bandwidth: {control: gcc (remb fixed), start, min, max}
 //     clear-capture: false            # true: media before and after SRTP, too, as PEER.clear
 //   timeline:                       # in any order; each entry has `at` and one action:
 //     - {at: 2s, send: {from: alice, channel: chat, messages: 100, size: 1000, interval: 0s, text:
@@ -187,6 +187,8 @@ struct scenario_track {
     bool decode;                      // what is played is decoded and compared with the clip
     const char *clip;                 // a file below the scenario's folder, or NULL: synthetic
     struct media_track_config config; // `send`, `receive` and `clip` are filled in by the run
+    const char *answerer_codecs[MEDIA_CODECS_MAX]; // in place of those in `config`
+    unsigned answerer_codecs_count;                // 0: both have the same
 };
 
 struct scenario_signaling {

@@ -30,6 +30,10 @@ static void tracks_add(struct run *run, struct run_peer *peer,
         struct media_track_config config = track->config;
         config.send = track->from[side];
         config.receive = track->from[1 - side];
+        if (side == 1 && track->answerer_codecs_count) {
+            config.codecs_count = track->answerer_codecs_count;
+            memcpy(config.codecs, track->answerer_codecs, sizeof config.codecs);
+        }
         int index = run->ops->track_add ? run->ops->track_add(peer->peer, &config) : -1;
         if (index < 0)
             trace(&run->trace, run_now(run), "%s takes no track '%s'", peer->scenario->name,
