@@ -74,6 +74,7 @@ class Track:
         if offer and (match := re.search(rf"^a=rtpmap:(\d+) {name}/", offer, re.MULTILINE | re.IGNORECASE)):
             pt = int(match[1])
         direction = GstWebRTC.WebRTCRTPTransceiverDirection
+        caps = Gst.Caps.from_string(f"application/x-rtp,media={self.kind},encoding-name={name},payload={pt},clock-rate={clock}")
         if self.send:
             self.source = Gst.parse_bin_from_description(SOURCES[self.kind].format(pt=pt, **self.keys), True)
             peer.pipeline.add(self.source)
@@ -81,11 +82,11 @@ class Track:
             self.source.get_static_pad("src").link(pad)
             transceiver = pad.get_property("transceiver")
             transceiver.set_property("direction", direction.SENDRECV if self.receive else direction.SENDONLY)
-            transceiver.set_property("do-nack", True)
+            transceiver.set_property("do-nack", self.keys.get("nack", False))  # of audio, libwebrtc refuses an offer with RTX
+            transceiver.set_property("codec-preferences", caps)  # else RTX of audio gets the number of VP8
             self.source.sync_state_with_parent()
         elif not offer:
-            caps = f"application/x-rtp,media={self.kind},encoding-name={name},payload={pt},clock-rate={clock}"
-            peer.bin.emit("add-transceiver", direction.RECVONLY, Gst.Caps.from_string(caps))
+            peer.bin.emit("add-transceiver", direction.RECVONLY, caps)
 
     def play(self, peer, pad):
         sink = Gst.parse_bin_from_description(SINKS[self.kind], True)
