@@ -13,6 +13,7 @@
 #define HEADERS_MAX 64
 #define NAL_MAX_LEAST 64
 #define OPUS_MAX 1275
+#define PRIME 0x9e3779b97f4a7c15u
 
 static const uint8_t magic[4] = {0xd5, 0xa3, 0xf1, 0x96};
 // A real stream's parameter sets; their picture size is not the frame's.
@@ -36,23 +37,28 @@ static uint64_t get_number(const uint8_t *at)
     return value;
 }
 
+static inline uint64_t mix(uint64_t lane, const uint8_t *at)
+{
+    uint64_t word;
+    memcpy(&word, at, sizeof word);
+    return ((lane ^ word) * PRIME) ^ (lane >> 32);
+}
+
 // Four lanes of 8 bytes, so that the multiplications overlap.
 static uint64_t checksum(uint64_t sum, struct bytes bytes)
 {
-    const uint64_t prime = 0x9e3779b97f4a7c15u;
-    uint64_t lane[4] = {sum, sum + 1, sum + 2, sum + bytes.len};
-    uint64_t words[4];
-    size_t at = 0;
-    for (; at + sizeof words <= bytes.len; at += sizeof words) {
-        memcpy(words, bytes.at + at, sizeof words);
-        for (unsigned i = 0; i < 4; i++)
-            lane[i] = ((lane[i] ^ words[i]) * prime) ^ (lane[i] >> 32);
+    uint64_t a = sum, b = sum + 1, c = sum + 2, d = sum + bytes.len, rest[4] = {0};
+    for (; bytes.len >= sizeof rest; bytes = bytes_of(bytes.at + 32, bytes.len - 32)) {
+        a = mix(a, bytes.at);
+        b = mix(b, bytes.at + 8);
+        c = mix(c, bytes.at + 16);
+        d = mix(d, bytes.at + 24);
     }
-    memset(words, 0, sizeof words);
-    if (at < bytes.len)
-        memcpy(words, bytes.at + at, bytes.len - at);
+    if (bytes.len)
+        memcpy(rest, bytes.at, bytes.len);
+    const uint64_t lanes[4] = {a, b, c, d};
     for (unsigned i = 0; i < 4; i++)
-        sum = ((sum ^ lane[i] ^ words[i]) * prime) ^ (sum >> 29);
+        sum = ((sum ^ lanes[i] ^ rest[i]) * PRIME) ^ (sum >> 29);
     return sum;
 }
 
@@ -64,13 +70,20 @@ static uint64_t frame_checksum(struct bytes frame, size_t field_at)
 
 static void fill(uint8_t *to, size_t len, uint64_t seed)
 {
-    uint64_t x = seed * 0x9e3779b97f4a7c15u;
-    for (; len >= 8; len -= 8, to += 8) {
-        uint64_t word = x | 0x0101010101010101u;
-        memcpy(to, &word, 8);
-        x += 0xd1b54a32d192ed03u;
+    const uint64_t ones = 0x0101010101010101u, step = 0xd1b54a32d192ed03u;
+    uint64_t x = seed * PRIME;
+    for (; len >= 32; len -= 32, to += 32) {
+        const uint64_t words[4] = {x | ones, (x + step) | ones, (x + 2 * step) | ones,
+                                   (x + 3 * step) | ones};
+        memcpy(to, words, sizeof words);
+        x += 4 * step;
     }
-    uint64_t word = x | 0x0101010101010101u;
+    for (; len >= 8; len -= 8, to += 8) {
+        uint64_t word = x | ones;
+        memcpy(to, &word, 8);
+        x += step;
+    }
+    uint64_t word = x | ones;
     memcpy(to, &word, len);
 }
 

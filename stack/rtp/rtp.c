@@ -7,7 +7,6 @@
 #define TWO_BYTE 0x1000      // and four bits of the application (RFC 8285 4.3)
 #define TWO_BYTE_MASK 0xfff0 // those bits are ignored
 #define STOP_ID 15           // of one-byte elements (RFC 8285 4.2)
-#define ONE_BYTE_IDS 16
 
 const char *rtp_outcome_name(enum rtp_outcome outcome)
 {
@@ -63,9 +62,10 @@ static inline uint32_t get_u32(const uint8_t *at)
 // Both walks stop where the elements end: at the end, or at one that ends them (RFC
 // 8285 4.1.2, 4.2).
 
-static bool one_byte_fits(const uint8_t *at, size_t len)
+static bool one_byte_fits(const uint8_t *at, size_t len, uint16_t elements[RTP_ONE_BYTE_IDS])
 {
     size_t i = 0;
+    memset(elements, 0, RTP_ONE_BYTE_IDS * sizeof *elements);
     while (i < len) {
         unsigned head = at[i];
         if (head == 0) { // RFC 8285 4.1.2: padding, anywhere between elements
@@ -76,6 +76,7 @@ static bool one_byte_fits(const uint8_t *at, size_t len)
         // nothing.
         if (head >> 4 == STOP_ID || head >> 4 == 0)
             return true;
+        elements[head >> 4] = (uint16_t)(i + 1); // of an id that is there twice the last counts
         i += 2 + (head & 15);
     }
     return i == len;
@@ -96,10 +97,11 @@ static bool two_byte_fits(const uint8_t *at, size_t len)
     return i == len;
 }
 
-static bool elements_fit(uint16_t profile, const uint8_t *at, size_t len)
+static bool elements_fit(uint16_t profile, const uint8_t *at, size_t len,
+                         uint16_t elements[RTP_ONE_BYTE_IDS])
 {
     if (profile == ONE_BYTE)
-        return one_byte_fits(at, len);
+        return one_byte_fits(at, len, elements);
     if ((profile & TWO_BYTE_MASK) == TWO_BYTE)
         return two_byte_fits(at, len);
     return true; // of some other profile: opaque
@@ -129,7 +131,7 @@ enum rtp_outcome rtp_parse(struct bytes datagram, struct rtp_packet *out)
         used += 4;
         if (extension.len > datagram.len - used)
             return RTP_TOO_SHORT;
-        if (!elements_fit(profile, extension.at, extension.len))
+        if (!elements_fit(profile, extension.at, extension.len, out->elements))
             return RTP_BAD_EXTENSION;
         used += extension.len;
     }
@@ -158,83 +160,72 @@ enum rtp_outcome rtp_parse(struct bytes datagram, struct rtp_packet *out)
     return RTP_OK;
 }
 
-// A value whose length is not its extension's is as good as absent.
-static inline __attribute__((always_inline)) void
+// The extension's bit of `has` if the value is one. A value whose length is not its extension's is
+// as good as absent.
+static inline __attribute__((always_inline)) unsigned
 take(struct rtp_extension_values *out, enum rtp_extension extension, const uint8_t *at, size_t len)
 {
     unsigned bit = 1u << extension;
-    out->has &= ~bit; // the one before does not count
     switch (extension) {
     case RTP_MID:
         out->mid = bytes_of(at, len);
-        out->has |= len ? bit : 0;
-        break;
+        return len ? bit : 0;
     case RTP_RID:
         out->rid = bytes_of(at, len);
-        out->has |= len ? bit : 0;
-        break;
+        return len ? bit : 0;
     case RTP_REPAIRED_RID:
         out->repaired_rid = bytes_of(at, len);
-        out->has |= len ? bit : 0;
-        break;
+        return len ? bit : 0;
     case RTP_AUDIO_LEVEL: // RFC 6464 3: V and seven bits
         if (len != 1)
-            break;
+            return 0;
         out->voice = at[0] & 0x80;
         out->audio_level = at[0] & 0x7f;
-        out->has |= bit;
-        break;
+        return bit;
     case RTP_ABS_SEND_TIME:
         if (len != 3)
-            break;
+            return 0;
         out->abs_send_time = (uint32_t)at[0] << 16 | (uint32_t)at[1] << 8 | at[2];
-        out->has |= bit;
-        break;
+        return bit;
     case RTP_TRANSPORT_CC:
         if (len != 2)
-            break;
+            return 0;
         out->transport_sequence = get_u16(at);
-        out->has |= bit;
-        break;
+        return bit;
     case RTP_EXTENSIONS:
         break;
     }
+    return 0;
 }
 
-static inline __attribute__((always_inline)) void take_at(struct rtp_extension_values *out,
-                                                          enum rtp_extension extension,
-                                                          const uint8_t *at, const uint32_t *where,
-                                                          unsigned id)
+// The value of a one-byte element; NULL: there is none.
+static inline struct bytes noted(const struct rtp_packet *packet, unsigned id)
 {
-    if (id < ONE_BYTE_IDS && where[id])
-        take(out, extension, at + where[id], (at[where[id] - 1] & 15u) + 1);
+    unsigned where = id < RTP_ONE_BYTE_IDS ? packet->elements[id] : 0;
+    const uint8_t *at = packet->extension.at + where;
+    return where ? bytes_of(at, (at[-1] & 15u) + 1) : bytes_of(NULL, 0);
 }
 
-// One pass notes where each id stands, so that looking an extension up needs no search. Of an id
-// that is there twice the last counts.
-static void read_one_byte(struct bytes extension, const struct rtp_extension_map *map,
+static inline __attribute__((always_inline)) unsigned take_noted(struct rtp_extension_values *out,
+                                                                 enum rtp_extension extension,
+                                                                 const struct rtp_packet *packet,
+                                                                 unsigned id)
+{
+    struct bytes value = noted(packet, id);
+    return value.at ? take(out, extension, value.at, value.len) : 0;
+}
+
+static void read_one_byte(const struct rtp_packet *packet, const struct rtp_extension_map *map,
                           struct rtp_extension_values *out)
 {
-    uint32_t where[ONE_BYTE_IDS] = {0}; // one past the element's first byte; 0: absent
-    const uint8_t *at = extension.at;
-    for (size_t i = 0; i < extension.len;) {
-        unsigned head = at[i], id = head >> 4;
-        if (head == 0) {
-            i++;
-            continue;
-        }
-        if (id == STOP_ID || id == 0)
-            break;
-        where[id] = (uint32_t)i + 1;
-        i += 2 + (head & 15);
-    }
     // One by one, each with its own few instructions: this runs for every packet.
-    take_at(out, RTP_MID, at, where, map->id[RTP_MID]);
-    take_at(out, RTP_RID, at, where, map->id[RTP_RID]);
-    take_at(out, RTP_REPAIRED_RID, at, where, map->id[RTP_REPAIRED_RID]);
-    take_at(out, RTP_AUDIO_LEVEL, at, where, map->id[RTP_AUDIO_LEVEL]);
-    take_at(out, RTP_ABS_SEND_TIME, at, where, map->id[RTP_ABS_SEND_TIME]);
-    take_at(out, RTP_TRANSPORT_CC, at, where, map->id[RTP_TRANSPORT_CC]);
+    unsigned has = take_noted(out, RTP_MID, packet, map->id[RTP_MID]);
+    has |= take_noted(out, RTP_RID, packet, map->id[RTP_RID]);
+    has |= take_noted(out, RTP_REPAIRED_RID, packet, map->id[RTP_REPAIRED_RID]);
+    has |= take_noted(out, RTP_AUDIO_LEVEL, packet, map->id[RTP_AUDIO_LEVEL]);
+    has |= take_noted(out, RTP_ABS_SEND_TIME, packet, map->id[RTP_ABS_SEND_TIME]);
+    has |= take_noted(out, RTP_TRANSPORT_CC, packet, map->id[RTP_TRANSPORT_CC]);
+    out->has = has;
 }
 
 static void read_two_byte(struct bytes extension, const struct rtp_extension_map *map,
@@ -247,8 +238,8 @@ static void read_two_byte(struct bytes extension, const struct rtp_extension_map
             continue;
         }
         for (enum rtp_extension k = 0; k < RTP_EXTENSIONS; k++)
-            if (map->id[k] == at[i])
-                take(out, k, at + i + 2, at[i + 1]);
+            if (map->id[k] == at[i]) // the one before does not count
+                out->has = (out->has & ~(1u << k)) | take(out, k, at + i + 2, at[i + 1]);
         i += 2u + at[i + 1];
     }
 }
@@ -258,7 +249,7 @@ void rtp_extensions_read(const struct rtp_packet *packet, const struct rtp_exten
 {
     *out = (struct rtp_extension_values){0};
     if (packet->extension_profile == ONE_BYTE)
-        read_one_byte(packet->extension, map, out);
+        read_one_byte(packet, map, out);
     else if ((packet->extension_profile & TWO_BYTE_MASK) == TWO_BYTE)
         read_two_byte(packet->extension, map, out);
 }
@@ -409,15 +400,20 @@ static uint8_t *find_value(uint8_t *packet, size_t packet_len, const struct rtp_
                            enum rtp_extension extension, size_t len)
 {
     struct rtp_packet parsed;
-    if (rtp_parse(bytes_of(packet, packet_len), &parsed) != RTP_OK)
+    uint8_t id = map->id[extension];
+    if (!id || rtp_parse(bytes_of(packet, packet_len), &parsed) != RTP_OK)
         return NULL;
-    // An audio level, a MID: any extension may be sought by the same walk, as the bytes of a MID.
-    struct rtp_extension_map only = {.id = {[RTP_MID] = map->id[extension]}};
-    struct rtp_extension_values values;
-    rtp_extensions_read(&parsed, &only, &values);
-    if (values.mid.len != len)
-        return NULL;
-    return packet + (values.mid.at - packet);
+    struct bytes value = {NULL, 0};
+    if (parsed.extension_profile == ONE_BYTE) {
+        value = noted(&parsed, id);
+    } else if ((parsed.extension_profile & TWO_BYTE_MASK) == TWO_BYTE) {
+        // Any extension may be sought by the same walk, as the bytes of a MID.
+        struct rtp_extension_map only = {.id = {[RTP_MID] = id}};
+        struct rtp_extension_values values = {0};
+        read_two_byte(parsed.extension, &only, &values);
+        value = values.mid;
+    }
+    return value.at && value.len == len ? packet + (value.at - packet) : NULL;
 }
 
 bool rtp_patch_abs_send_time(uint8_t *packet, size_t len, const struct rtp_extension_map *map,

@@ -11,6 +11,7 @@
 #define RTP_HEADER_LEN 12
 #define RTP_CSRC_MAX 15
 #define RTP_PACKET_MAX 1500
+#define RTP_ONE_BYTE_IDS 16 // 1..14 are elements' (RFC 8285 4.2)
 
 enum rtp_outcome {
     RTP_OK,
@@ -33,8 +34,11 @@ struct rtp_packet {
     bool has_extension;
     uint16_t extension_profile; // 0xBEDE: one-byte, 0x100x: two-byte elements (RFC 8285 4.2, 4.3)
     struct bytes extension;     // its words, without profile and length
-    struct bytes payload;       // without padding
-    uint8_t padding;            // bytes of it, with the count
+    // Of one-byte elements: by id, where its value begins in `extension`; 0: there is none. Noted
+    // by rtp_parse, which passes over all of them anyway, for rtp_extensions_read.
+    uint16_t elements[RTP_ONE_BYTE_IDS];
+    struct bytes payload; // without padding
+    uint8_t padding;      // bytes of it, with the count
 };
 
 // The extensions that this stack writes and understands, by URI.
@@ -59,11 +63,11 @@ struct rtp_extension_map {
 // The values of those that are there: a bit (1 << enum rtp_extension) in `has` for each.
 struct rtp_extension_values {
     unsigned has;
-    struct bytes mid, rid, repaired_rid; // at most 255 bytes each; borrowed
-    uint8_t audio_level;                 // -dBov, 0..127
+    uint8_t audio_level; // -dBov, 0..127
     bool voice;
-    uint32_t abs_send_time; // 24 bits: seconds in 6.18
     uint16_t transport_sequence;
+    uint32_t abs_send_time;              // 24 bits: seconds in 6.18
+    struct bytes mid, rid, repaired_rid; // at most 255 bytes each; borrowed
 };
 
 // `out` is written only with RTP_OK (of `csrc` the first csrc_count). Elements are checked to stay
