@@ -302,6 +302,36 @@ static void test_sdp_parse_bundle_candidates_inherited(void **state)
     assert_int_equal(sdp.media[2].candidates_count, 0); // another transport
 }
 
+// aiortc waits for the candidates of what is refused unless there are no more; werift takes them
+// for those of the transport that it shares with the rest.
+static void test_sdp_write_answer_ends_candidates_of_other_transports(void **state)
+{
+    (void)state;
+    static const char *const ufrags[] = {"ATEn", "Other"};
+    for (int own = 0; own < 2; own++) {
+        char offer[800];
+        snprintf(offer, sizeof offer,
+                 "v=0\r\no=- 1 2 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0 1\r\n"
+                 "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\nc=IN IP4 0.0.0.0\r\na=mid:0\r\n"
+                 "a=ice-ufrag:%s\r\na=ice-pwd:AtSK0WpNtpUjkY4+86js7ZQl\r\n"
+                 "m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\nc=IN IP4 0.0.0.0\r\n"
+                 "a=mid:1\r\na=ice-ufrag:ATEn\r\na=ice-pwd:AtSK0WpNtpUjkY4+86js7ZQl\r\n"
+                 "a=sctp-port:5000\r\n",
+                 ufrags[own]);
+        assert_int_equal(parse(offer), SDP_OK);
+        struct ice_credentials credentials = {"ufrg", "0123456789012345678901"};
+        struct sdp_local local = {.credentials = &credentials, .sctp_port = 5000};
+        struct text text = {0};
+        sdp_write_answer(&text, &local, &sdp);
+        const char *audio = strstr(text.at, "m=audio 0 "),
+                   *data = strstr(audio, "m=application 9 ");
+        const char *end = strstr(text.at, "a=end-of-candidates");
+        assert_int_equal(end != NULL, own);
+        assert_true(!end || end < data);
+        text_free(&text);
+    }
+}
+
 // libdatachannel: its words of ice-options are joined by a comma.
 static void test_sdp_parse_ice_options_with_comma(void **state)
 {
@@ -635,6 +665,7 @@ int main(void)
         cmocka_unit_test(test_sdp_parse_bundle_inherited),
         cmocka_unit_test(test_sdp_parse_bundle_candidates_inherited),
         cmocka_unit_test(test_sdp_parse_ice_options_with_comma),
+        cmocka_unit_test(test_sdp_write_answer_ends_candidates_of_other_transports),
         cmocka_unit_test(test_sdp_candidate_parse_rows),
         cmocka_unit_test(test_sdp_candidate_write_parses_back),
         cmocka_unit_test(test_sdp_write_offer_round_trip),

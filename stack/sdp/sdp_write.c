@@ -256,9 +256,10 @@ static void put_media_line(struct text *to, const struct sdp_media *offered, boo
 
 // RFC 3264 6: rejected by port 0, its mid kept (RFC 5888 9.1). The rest is to be ignored, but pion
 // looks for what its formats are, GStreamer and aiortc for a transport in every section, and aiortc
-// waits for its candidates unless there are no more.
+// waits for its candidates unless there are no more. That must not be said of a transport that it
+// shares with what is accepted: werift believes it.
 static void put_refusal(struct text *to, const struct sdp_local *local,
-                        const struct sdp_media *media)
+                        const struct sdp_media *media, bool own_transport)
 {
     text_put(to, "c=IN IP4 0.0.0.0\r\n");
     put_transport(to, local);
@@ -274,7 +275,9 @@ static void put_refusal(struct text *to, const struct sdp_local *local,
         rest = bytes_from(rest, end ? len + 1 : len);
     }
     if (!bytes_is(media->kind, "application"))
-        text_put(to, "a=inactive\r\na=end-of-candidates\r\n");
+        text_put(to, "a=inactive\r\n");
+    if (own_transport)
+        text_put(to, "a=end-of-candidates\r\n");
 }
 
 // ------------------------------------------------------------------------------------------ offers
@@ -382,7 +385,7 @@ static void put_section(struct text *to, const struct plan *plan, unsigned secti
     } else { // RFC 3264 8.2
         assert(before);
         put_media_line(to, before, false, local->sctp_port);
-        put_refusal(to, local, before);
+        put_refusal(to, local, before, false);
     }
 }
 
@@ -467,7 +470,9 @@ void sdp_write_answer(struct text *to, const struct sdp_local *local, const stru
             put_data(to, local, media->mid, media->old_sctp, i == tagged);
         } else {
             put_media_line(to, media, false, local->sctp_port);
-            put_refusal(to, local, media);
+            bool own = tagged == offer->media_count ||
+                       !bytes_equal(media->ufrag, offer->media[tagged].ufrag);
+            put_refusal(to, local, media, own);
         }
     }
 }
