@@ -270,6 +270,18 @@ static void probe_send(struct pacer *pacer, nanotime now, struct pacer_output *o
         probe_drop(pacer);
 }
 
+void pacer_padded(struct pacer *pacer, nanotime now, int cluster, uint32_t more)
+{
+    struct cluster *first = &pacer->probes[0];
+    pacer->stats.pad_bytes += more;
+    charge(pacer, now, more, pacer->rate);
+    if (pacer->probes_count == 0 || first->probe.cluster != cluster)
+        return;
+    first->bytes += more;
+    if (first->packets >= first->probe.packets && first->bytes >= first->probe.bytes)
+        probe_drop(pacer);
+}
+
 static void probes_expire(struct pacer *pacer, nanotime now)
 {
     while (pacer->probes_count > 0 && now >= pacer->probes[0].asked_at + PROBE_PATIENCE) {

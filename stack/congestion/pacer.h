@@ -80,6 +80,8 @@ bool pacer_probe(struct pacer *pacer, nanotime now, const struct gcc_probe *prob
 
 enum pacer_outcome pacer_push(struct pacer *pacer, nanotime now, const struct pacer_item *item);
 bool pacer_poll(struct pacer *pacer, nanotime now, struct pacer_output *out);
+// The padding that a PACER_PAD of this cluster asked for became longer by `more` bytes.
+void pacer_padded(struct pacer *pacer, nanotime now, int cluster, uint32_t more);
 nanotime pacer_deadline(const struct pacer *pacer, nanotime now);
 
 // Takes back what waits, one by one, in order of priority; probes are forgotten. False: empty.

@@ -123,6 +123,40 @@ static void test_pacer_probe(void **state)
     pacer_free(pacer);
 }
 
+// Padding that is longer than what was asked for makes the cluster no faster: the next waits for
+// it.
+static void test_pacer_padding_may_be_longer(void **state)
+{
+    (void)state;
+    struct pacer *pacer = pacer_new(&(struct pacer_config){.start_bps = 100000});
+    struct gcc_probe probe = {.cluster = 7, .bps = 4000000, .packets = 5, .bytes = 5000};
+    push(pacer, 0, 1, 1000, PACER_VIDEO);
+    assert_true(pacer_probe(pacer, 0, &probe));
+    struct pacer_output out;
+    assert_true(pacer_poll(pacer, 0, &out));
+    assert_int_equal(out.kind, PACER_SEND);
+    nanotime at = 2 * TIME_MS;
+    for (unsigned i = 0; i < 2; i++) {
+        assert_true(pacer_deadline(pacer, at) == at);
+        assert_true(pacer_poll(pacer, at, &out));
+        assert_int_equal(out.kind, PACER_PAD);
+        assert_in_range(out.pad_bytes, 1, 1000);
+        pacer_padded(pacer, at, out.probe_cluster, 1500 - out.pad_bytes);
+        at += 3 * TIME_MS; // 1500 bytes at 4 Mbit/s
+    }
+    assert_int_equal(pacer_stats(pacer)->pad_bytes, 3000);
+    // 4000 bytes were sent; two more packets are missing, of a thousand bytes together.
+    assert_true(pacer_poll(pacer, at, &out));
+    assert_int_equal(out.pad_bytes, 500);
+    pacer_padded(pacer, at, GCC_NO_PROBE, 100); // of no cluster
+    assert_true(pacer_deadline(pacer, at) == at + TIME_MS);
+    assert_true(pacer_poll(pacer, at + TIME_MS, &out));
+    assert_int_equal(out.pad_bytes, 500);
+    pacer_padded(pacer, at, 7, 100); // the cluster is complete: nothing to add to
+    assert_true(pacer_deadline(pacer, at) == TIME_NEVER);
+    pacer_free(pacer);
+}
+
 static void test_pacer_probe_without_media_expires(void **state)
 {
     (void)state;
@@ -145,6 +179,7 @@ int main(void)
         cmocka_unit_test(test_pacer_priorities),
         cmocka_unit_test(test_pacer_full),
         cmocka_unit_test(test_pacer_probe),
+        cmocka_unit_test(test_pacer_padding_may_be_longer),
         cmocka_unit_test(test_pacer_probe_without_media_expires),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -86,7 +86,8 @@ void probe_due(struct probe *probe, nanotime now, double bps, bool calm)
         return;
     probe->recover_after = time_min(2 * probe->recover_after, RECOVER_MAX);
     double before = RECOVER_SHARE * probe->dropped_from_bps, reach = RECOVER_FACTOR * bps;
-    probe_at(probe, now, before < reach ? before : reach, true);
+    // What was there before is looked for, not more: that would fill the queue once again.
+    probe_at(probe, now, before < reach ? before : reach, false);
 }
 
 nanotime probe_deadline(const struct probe *probe)

@@ -547,6 +547,8 @@ static bool pad_out(struct media *m, nanotime now, struct media_output *out)
         return false;
     }
     uint32_t len = media_packet_at(m, index)->len + MEDIA_PACKET_OVERHEAD;
+    if (len > m->pad_left)
+        pacer_padded(m->pacer, now, m->pad_cluster, len - m->pad_left);
     m->pad_left -= len < m->pad_left ? len : m->pad_left;
     packet_out(m, now, index, m->pad_cluster, out);
     return true;
