@@ -16,7 +16,7 @@ struct frame {
     struct bytes packets[COUNT];
 };
 
-// Packets of many lengths, with extensions, markers, and a CSRC among them.
+// Packets of many lengths and times, with extensions, markers, and a CSRC among them.
 static void frame_fill(struct frame *f, struct rng *rng, uint16_t first)
 {
     for (unsigned i = 0; i < COUNT; i++) {
@@ -26,7 +26,7 @@ static void frame_fill(struct frame *f, struct rng *rng, uint16_t first)
         struct rtp_packet packet = {.marker = i == COUNT - 1,
                                     .payload_type = 96,
                                     .sequence = (uint16_t)(first + i),
-                                    .timestamp = 0x01020304,
+                                    .timestamp = 0x01020304 + i / 5 * 3600,
                                     .ssrc = 0xabcd,
                                     .csrc_count = i == 3,
                                     .csrc = {7},

@@ -40,6 +40,13 @@ static void test_nack_nothing_is_missed_in_order(void **state)
     assert_false(nack_gave_up(n));
     nack_free(n);
     nack_free(NULL);
+
+    n = new_at(0); // also below the first number that there is
+    nack_packet(n, 0, 0);
+    nack_packet(n, 0, -1);
+    assert_int_equal(nack_missing(n), 0);
+    assert_false(nack_gave_up(n));
+    nack_free(n);
 }
 
 // What is late by less than NACK_REORDER is never asked for.

@@ -227,6 +227,12 @@ static void test_rtp_demux_rtcp(void **state)
     rtcp_write_pli(&w, 77, 12345);
     assert_int_equal(route(d, &w).count, 0);
 
+    // RFC 3611 4.5: to whose reference time it answers.
+    w = writer_of(buffer, sizeof buffer);
+    rtcp_write_xr_dlrr(&w, 77, &(struct rtcp_dlrr){.ssrc = OURS}, 1);
+    got = route(d, &w);
+    assert_true(rtp_demux_has(&got, VIDEO) && rtp_demux_has(&got, AUDIO));
+
     w = writer_of(buffer, sizeof buffer);
     uint32_t ssrc = 77;
     rtcp_write_bye(&w, &ssrc, 1, bytes_text(""));

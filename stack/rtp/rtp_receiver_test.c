@@ -61,6 +61,23 @@ static void test_rtp_receiver_order_and_duplicates(void **state)
     assert_int_equal(stats.header_bytes_received, 60);
 }
 
+// What is no payload: the header, CSRCs, the extension with its own header, padding.
+static void test_rtp_receiver_counts_headers(void **state)
+{
+    (void)state;
+    struct rtp_receiver r = receiver(1);
+    struct rtp_packet packet = {.sequence = 1,
+                                .csrc_count = 2,
+                                .padding = 7,
+                                .has_extension = true,
+                                .extension = bytes_text("12345678"),
+                                .payload = bytes_text("x")};
+    rtp_receiver_input(&r, TIME_MS, &packet);
+    assert_int_equal(rtp_receiver_stats_read(&r).header_bytes_received, 12 + 8 + 7 + 4 + 8);
+    assert_int_equal(rtp_receiver_stats_read(&r).bytes_received, 1);
+    assert_true(rtp_receiver_stats_read(&r).last_packet_received == TIME_MS);
+}
+
 static void test_rtp_receiver_jumps(void **state)
 {
     (void)state;
@@ -126,6 +143,8 @@ static void test_rtp_receiver_jitter(void **state)
     assert_int_equal(r.jitter_q4, 31);
     rtp_receiver_clock_rate(&r, 48000);
     assert_int_equal(rtp_receiver_stats_read(&r).jitter, 0);
+    take(&r, 3); // what the old clock said is compared with nothing
+    assert_int_equal(r.jitter_q4, 0);
     rtp_receiver_discarded(&r);
     assert_int_equal(rtp_receiver_stats_read(&r).packets_discarded, 1);
 }
@@ -135,6 +154,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rtp_receiver_probation),
         cmocka_unit_test(test_rtp_receiver_order_and_duplicates),
+        cmocka_unit_test(test_rtp_receiver_counts_headers),
         cmocka_unit_test(test_rtp_receiver_jumps),
         cmocka_unit_test(test_rtp_receiver_window_forgets),
         cmocka_unit_test(test_rtp_receiver_report),
