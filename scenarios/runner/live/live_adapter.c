@@ -10,6 +10,7 @@
 
 #define ASK_EVERY (200 * TIME_MS)
 #define QUOTE_MAX 80
+#define CHANNELS_AHEAD_MAX 256 // of the other side that open before one that came earlier
 
 // What the stack says that it cannot do.
 static const char *const cannot_words[] = {
@@ -314,19 +315,25 @@ static bool bad_channel(struct adapter *a, nanotime now, const char *event)
     return false;
 }
 
+// Channels of the other side are numbered as they come, but may open in another order. The table
+// grows with what was opened, not with the number that an adapter makes up.
 static bool on_open(struct adapter *a, nanotime now, const json_t *event)
 {
     uint64_t number;
     if (!live_json_number(event, "channel", 2u * CHANNELS_MAX, &number))
         return bad_channel(a, now, "open");
-    struct channel *channel = adapter_channel_of(a, (unsigned)number);
     bool incoming = number % 2 == 1;
+    if (number / 2 >=
+        (incoming ? a->channels_opened_by_it + CHANNELS_AHEAD_MAX : a->channels_opened_by_us))
+        return bad_channel(a, now, "open");
+    struct channel *channel = adapter_channel_of(a, (unsigned)number);
     if (channel->open || channel->known == incoming)
         return bad_channel(a, now, "open");
     if (incoming) {
         const char *label = live_json_text(event, "label");
         snprintf(channel->label, sizeof channel->label, "%s", label ? label : "");
         channel->known = true;
+        a->channels_opened_by_it++;
     }
     channel->open = true;
     if (!a->detailed) {

@@ -55,7 +55,7 @@ struct adapter {
     bool told_connection, told_stack;
     unsigned cannot;          // bits of enum cannot
     struct channel *channels; // ours have even numbers, the other side's odd ones
-    unsigned channels_max, channels_opened_by_us;
+    unsigned channels_max, channels_opened_by_us, channels_opened_by_it;
     struct media_track_stats tracks[MEDIA_TRACKS_MAX];
     struct media_transport_stats transport;
     unsigned tracks_count;

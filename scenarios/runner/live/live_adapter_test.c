@@ -8,6 +8,7 @@
 
 #include "scenarios/runner/live/live_adapter.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static const struct peer_ops *const ops = &peer_adapter;
@@ -124,6 +125,23 @@ static void test_live_adapter_derives_from_states(void **state)
     ops->destroy(peer);
 }
 
+// They are numbered as they come, but each opens when it is ready.
+static void test_live_adapter_channels_open_in_any_order(void **state)
+{
+    (void)state;
+    void *peer = adapter_new();
+    char line[64];
+    assert_true(feed(peer, "{\"event\":\"open\",\"channel\":511}\n"));
+    for (unsigned i = 0; i < 1000; i++) {
+        if (i == 255)
+            continue;
+        snprintf(line, sizeof line, "{\"event\":\"open\",\"channel\":%u}\n", 2 * i + 1);
+        assert_true(feed(peer, line));
+    }
+    assert_false(feed(peer, "{\"event\":\"open\",\"channel\":3}\n")); // again
+    ops->destroy(peer);
+}
+
 static void test_live_adapter_refuses_what_breaks_the_protocol(void **state)
 {
     (void)state;
@@ -140,6 +158,9 @@ static void test_live_adapter_refuses_what_breaks_the_protocol(void **state)
         {"{\"event\":\"candidate\"}\n", "has no candidate", false},
         {"{\"event\":\"open\",\"channel\":0}\n", "does not exist", false},
         {"{\"event\":\"open\",\"channel\":-1}\n", "does not exist", false},
+        {"{\"event\":\"open\",\"channel\":131068}\n", "does not exist", false},
+        {"{\"event\":\"open\",\"channel\":131069}\n", "does not exist", false},
+        {"{\"event\":\"open\",\"channel\":513}\n", "does not exist", false},
         {"{\"event\":\"open\",\"channel\":4294967297}\n", "does not exist", false},
         {"{\"event\":\"message\",\"channel\":3,\"text\":\"x\"}\n", "does not exist", false},
         {"{\"event\":\"close\",\"channel\":3}\n", "does not exist", false},
@@ -276,6 +297,7 @@ int main(void)
         cmocka_unit_test(test_live_adapter_description_in_pieces),
         cmocka_unit_test(test_live_adapter_channels_and_messages),
         cmocka_unit_test(test_live_adapter_derives_from_states),
+        cmocka_unit_test(test_live_adapter_channels_open_in_any_order),
         cmocka_unit_test(test_live_adapter_refuses_what_breaks_the_protocol),
         cmocka_unit_test(test_live_adapter_bad_base64),
         cmocka_unit_test(test_live_adapter_floods),
