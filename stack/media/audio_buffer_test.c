@@ -187,6 +187,17 @@ static void test_audio_buffer_dtx_is_no_loss(void **state)
     assert_int_equal(put(buffer, START + 400 * TIME_MS, 20 * FRAME, FRAME, false), AUDIO_KEPT);
     assert_int_equal(listen(buffer, START + 420 * TIME_MS).played, 2);
     assert_int_equal(audio_buffer_stats(buffer).concealedSamples, 0);
+    // What is lost before silence and after it are two events.
+    listen(buffer, START + 450 * TIME_MS);
+    struct audio_packet more = quiet;
+    more.timestamp = 24 * FRAME;
+    audio_buffer_packet(buffer, START + 460 * TIME_MS, &more);
+    assert_true(listen(buffer, START + 600 * TIME_MS).silent > 0);
+    assert_int_equal(audio_buffer_stats(buffer).concealmentEvents, 1);
+    assert_int_equal(put(buffer, START + 600 * TIME_MS, 32 * FRAME, FRAME, false), AUDIO_KEPT);
+    listen(buffer, START + 700 * TIME_MS);
+    assert_int_equal(audio_buffer_stats(buffer).concealmentEvents, 2);
+    assert_int_equal(audio_buffer_stats(buffer).lost_runs, 2);
     audio_buffer_free(buffer);
 }
 

@@ -118,6 +118,32 @@ static void test_rtp_demux_table_holds_what_was_put(void **state)
     rtp_demux_free(d);
 }
 
+// The same with SSRCs of all kinds, in a full table: whatever shares a chain of it is found when
+// others of the chain go.
+static void test_rtp_demux_table_closes_its_gaps(void **state)
+{
+    (void)state;
+    struct rtp_demux *d = demux_new(250);
+    struct rng rng = rng_seed(2, "table");
+    uint32_t ssrcs[250];
+    struct rtp_demux_stream stream;
+    for (unsigned i = 0; i < 250; i++) {
+        ssrcs[i] = rng_u32(&rng);
+        assert_true(rtp_demux_receive(d, ssrcs[i], AUDIO));
+    }
+    assert_false(rtp_demux_receive(d, rng_u32(&rng), AUDIO));
+    for (unsigned round = 0; round < 2000; round++) {
+        unsigned gone = (unsigned)rng_below(&rng, 250);
+        rtp_demux_forget(d, ssrcs[gone]);
+        assert_false(rtp_demux_stream_by_ssrc(d, ssrcs[gone], &stream));
+        for (unsigned i = 0; i < 250; i++)
+            assert_int_equal(rtp_demux_stream_by_ssrc(d, ssrcs[i], &stream), i != gone);
+        ssrcs[gone] = rng_u32(&rng);
+        assert_true(rtp_demux_receive(d, ssrcs[gone], AUDIO));
+    }
+    rtp_demux_free(d);
+}
+
 // RFC 3550 8.2: who came first under an SSRC keeps it, until nothing came of it for long.
 static void test_rtp_demux_third_party(void **state)
 {
@@ -258,6 +284,7 @@ int main(void)
         cmocka_unit_test(test_rtp_demux_sections),
         cmocka_unit_test(test_rtp_demux_full),
         cmocka_unit_test(test_rtp_demux_table_holds_what_was_put),
+        cmocka_unit_test(test_rtp_demux_table_closes_its_gaps),
         cmocka_unit_test(test_rtp_demux_collision_and_loop),
         cmocka_unit_test(test_rtp_demux_third_party),
         cmocka_unit_test(test_rtp_demux_csrc_and_rid),

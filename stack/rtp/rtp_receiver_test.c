@@ -128,6 +128,16 @@ static void test_rtp_receiver_report(void **state)
     assert_true(rtp_receiver_report(&r, 2 * TIME_S, &block)); // nothing came since
     assert_int_equal(block.fraction_lost, 0);
     assert_int_equal(block.cumulative_lost, 2);
+    take(&r, 8);
+    take(&r, 11); // 2 of 4, since the last report
+    assert_true(rtp_receiver_report(&r, 3 * TIME_S, &block));
+    assert_int_equal(block.fraction_lost, 128);
+    assert_int_equal(block.cumulative_lost, 4);
+    take(&r, 12); // and of late ones that report is not wronged
+    take(&r, 10);
+    assert_true(rtp_receiver_report(&r, 4 * TIME_S, &block));
+    assert_int_equal(block.fraction_lost, 0);
+    assert_int_equal(block.cumulative_lost, 3);
 }
 
 static void test_rtp_receiver_jitter(void **state)

@@ -433,6 +433,21 @@ static void test_srtp_says_when_there_is_no_room(void **state)
     }
 }
 
+// However they take turns, each is one.
+static void test_srtp_counts_a_stream_once(void **state)
+{
+    (void)state;
+    struct duo duo = duo_new(SECURE_AES128_CM_SHA1_80);
+    for (uint16_t i = 0; i < 3 * SECURE_STREAMS_MAX; i++)
+        expect_opens(&duo, sealed(&duo, rtp((uint16_t)(1 + i), i % 3), false), false, SECURE_OK);
+    for (uint32_t i = 3; i < SECURE_STREAMS_MAX; i++)
+        expect_opens(&duo, sealed(&duo, rtp(1, i), false), false, SECURE_OK);
+    struct packet another = rtp(1, SECURE_STREAMS_MAX);
+    assert_int_equal(secure_protect_rtp(duo.sender, another.at, &another.len, ROOM),
+                     SECURE_TOO_MANY_STREAMS);
+    duo_free(&duo);
+}
+
 static void test_srtp_bounds_its_streams(void **state)
 {
     (void)state;
@@ -502,6 +517,7 @@ int main(void)
         cmocka_unit_test(test_srtp_sequence_numbers_roll_over),
         cmocka_unit_test(test_srtp_says_when_there_is_no_room),
         cmocka_unit_test(test_srtp_bounds_its_streams),
+        cmocka_unit_test(test_srtp_counts_a_stream_once),
         cmocka_unit_test(test_srtp_library_comes_up_again),
         cmocka_unit_test(test_srtp_outcomes_have_names),
     };
