@@ -44,11 +44,24 @@ void *mem_grow(void *old, size_t size)
     return mem_checked(realloc(old, size ? size : 1));
 }
 
-void *mem_alloc_large(size_t count)
+static void *large_kept[MEM_LARGE_KEPT];
+static unsigned large_kept_count;
+
+void *mem_alloc_large(void)
 {
-    void *got = mem_checked(aligned_alloc(MEM_LARGE, count * MEM_LARGE));
-    (void)madvise(got, count * MEM_LARGE, MADV_HUGEPAGE); // a wish
+    if (large_kept_count)
+        return large_kept[--large_kept_count];
+    void *got = mem_checked(aligned_alloc(MEM_LARGE, MEM_LARGE));
+    (void)madvise(got, MEM_LARGE, MADV_HUGEPAGE); // a wish
     return got;
+}
+
+void mem_free_large(void *at)
+{
+    if (large_kept_count < MEM_LARGE_KEPT)
+        large_kept[large_kept_count++] = at;
+    else
+        free(at);
 }
 
 void *arena_alloc(struct arena *arena, size_t size)

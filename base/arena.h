@@ -27,9 +27,12 @@ void *mem_alloc(size_t size);
 void *mem_zero(size_t count, size_t size);
 void *mem_grow(void *old, size_t size);
 
-// `count` times MEM_LARGE bytes, for what will be filled: of large pages where the system has them,
-// which come at once where small ones are a fault each. The caller frees.
+// MEM_LARGE bytes, for what will be filled: a large page where the system has them, which comes at
+// once where small ones are a fault each. Some that were freed are kept for who asks next: the
+// system would have to clear them again.
 #define MEM_LARGE ((size_t)2 << 20)
-void *mem_alloc_large(size_t count);
+#define MEM_LARGE_KEPT 32
+void *mem_alloc_large(void);
+void mem_free_large(void *at);
 
 #endif

@@ -18,7 +18,7 @@ struct capture_chunk {
 static struct capture_chunk *chunk_new(struct capture_chunk *next)
 {
     size_t size = next ? MEM_LARGE : CHUNK_FIRST;
-    struct capture_chunk *chunk = next ? mem_alloc_large(1) : mem_alloc(size);
+    struct capture_chunk *chunk = next ? mem_alloc_large() : mem_alloc(size);
     *chunk = (struct capture_chunk){.next = next, .size = size - sizeof *chunk};
     return chunk;
 }
@@ -39,7 +39,10 @@ void capture_store_free(struct capture_store *store)
 {
     while (store->chunks) {
         struct capture_chunk *next = store->chunks->next;
-        free(store->chunks);
+        if (next)
+            mem_free_large(store->chunks);
+        else
+            free(store->chunks); // the first
         store->chunks = next;
     }
 }
