@@ -58,8 +58,8 @@ static bool make(const char *path, const struct wishes *wishes, struct err *err)
     if (wishes->seconds > SECONDS_MAX || wishes->fps > 1000 || wishes->bitrate > UINT32_MAX ||
         wishes->tone > UINT32_MAX || wishes->keyframes > UINT32_MAX)
         return err_set(err, "at most %d seconds, 1000 frames a second and 4 Gbit/s", SECONDS_MAX);
-    if (!wishes->tone == !wishes->pattern)
-        return err_set(err, "%s: --tone or --pattern is needed, one of them", path);
+    if (wishes->tone && wishes->pattern)
+        return err_set(err, "%s: expected one of --tone and --pattern, got both", path);
     if (wishes->tone)
         good = clip_make_tone(
             &(struct tone_wish){.hz = (unsigned)wishes->tone,
@@ -144,7 +144,8 @@ int cli_clip(int argc, char **argv)
          "bit/s; default: by size, 24000 of a tone"},
         {"keyframes", 0, CLI_NUMBER, "N", &wishes.keyframes,
          "a key frame at least each N pictures; default: each second"},
-        {"check", 0, CLI_FLAG, NULL, &wishes.check, "decode FILE, and say what it shows"},
+        {"check", 0, CLI_FLAG, NULL, &wishes.check,
+         "decode FILE, and say what it shows; so without the others"},
         {0},
     };
     const struct cli_command about = {
@@ -160,7 +161,8 @@ int cli_clip(int argc, char **argv)
     if (!cli_parse(&about, argc, argv, &words, &code))
         return code;
     struct err err = {0};
-    if (wishes.check ? check(argv[1], &err) : make(argv[1], &wishes, &err))
+    if (wishes.check || (!wishes.tone && !wishes.pattern) ? check(argv[1], &err)
+                                                          : make(argv[1], &wishes, &err))
         return CLI_PASSED;
     fprintf(stderr, "clip: %s\n", err.text);
     return CLI_CANNOT;

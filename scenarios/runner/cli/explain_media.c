@@ -16,6 +16,13 @@ static void protection(struct text *to, const struct media_track_config *config)
                 config->red ? ", RED" : "", config->pli ? ", PLI" : "", fec[config->fec]);
 }
 
+// G.711 and G.722 have one rate (RFC 3551 4.5), whatever the file says.
+static uint32_t rate_of(const struct media_track_config *config)
+{
+    bool fixed = config->kind == MEDIA_AUDIO && strcmp(config->codecs[0], "opus") != 0;
+    return fixed ? 64000 : config->bitrate;
+}
+
 void explain_tracks(struct text *to, const struct scenario *s,
                     const struct scenario_session *session)
 {
@@ -27,9 +34,10 @@ void explain_tracks(struct text *to, const struct scenario *s,
                                                             : s->peers[session->answerer].name;
         text_printf(to, "  %s '%s' (", media_kind_name(config->kind), track->label);
         codecs(to, config);
-        text_printf(to, ") %s%s, %" PRIu32 " bit/s",
-                    track->from[0] && track->from[1] ? "" : "from ", from, config->bitrate);
-        if (config->kind == MEDIA_VIDEO)
+        text_printf(to, ") %s%s", track->from[0] && track->from[1] ? "" : "from ", from);
+        if (!track->clip)
+            text_printf(to, ", %" PRIu32 " bit/s", rate_of(config));
+        if (config->kind == MEDIA_VIDEO && !track->clip)
             text_printf(to, ", %ux%u at %u frames a second", config->width, config->height,
                         config->fps);
         if (track->clip)

@@ -121,10 +121,11 @@ static bool clause_holds(struct run *run, struct watch *watch, const struct clau
                                   world_capture_find(run->world, clause->point), &watch->packet);
         holds = compare_holds(clause->compare, got.number, clause->value.number);
         if (say)
-            watch->actual = got.number == 0
-                                ? "no packet"
-                                : arena_printf(&run->arena, "%lld packets, the first is number %u",
-                                               (long long)got.number, watch->packet);
+            watch->actual =
+                got.number == 0
+                    ? "no packet"
+                    : arena_printf(&run->arena, "%lld packet%s number %u", (long long)got.number,
+                                   got.number == 1 ? "," : "s, the first is", watch->packet);
         return holds;
     case CLAUSE_LINES:
         got = (struct value){.kind = VALUE_NUMBER};
