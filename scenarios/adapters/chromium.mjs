@@ -79,13 +79,24 @@ function page(w3c_commands, about) {
         const wanted = kind === 'audio' ? { audio: true } : { video: { width, height, frameRate: fps } };
         return (await navigator.mediaDevices.getUserMedia(wanted)).getTracks()[0];
     };
-    const sink = (track) => { // sound is taken from its buffer only where it is played
+    // Only a transform of encoded frames may ask for a key frame; this one lets all pass.
+    const transforms = [];
+    const worker = new Worker(URL.createObjectURL(new Blob([`const all = [];
+        onrtctransform = ({ transformer }) => {
+            all[transformer.options] = transformer;
+            transformer.readable.pipeTo(transformer.writable);
+        };
+        onmessage = ({ data }) => all[data].sendKeyFrameRequest();`])));
+    const keyframe = async (receiver) => worker.postMessage(transforms.indexOf(receiver));
+    const sink = (track, receiver) => { // sound is taken from its buffer only where it is played
+        if (track.kind === 'video' && !transforms.includes(receiver))
+            receiver.transform = new RTCRtpScriptTransform(worker, transforms.push(receiver) - 1);
         const element = document.createElement(track.kind);
         element.srcObject = new MediaStream([track]);
         element.autoplay = true;
         played.push(element);
     };
-    return w3c_commands(RTCPeerConnection, { ...about, source, sink }, say, heard);
+    return w3c_commands(RTCPeerConnection, { ...about, source, sink, keyframe }, say, heard);
 }
 
 async function ready() {

@@ -244,7 +244,7 @@ class Peer:
     def media(self, track, what, **_):
         if what != "keyframe":
             raise NotImplementedError(what)
-        wanted = Gst.Structure.new_from_string("GstForceKeyUnit, all-headers=(boolean)true, count=(uint)0")
+        wanted = Gst.Structure.new_from_string("GstForceKeyUnit, all-headers=(boolean)false, count=(uint)0")
         self.tracks[track].depay.get_static_pad("sink").push_event(Gst.Event.new_custom(Gst.EventType.CUSTOM_UPSTREAM, wanted))
 
     def track_stats(self):

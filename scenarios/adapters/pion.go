@@ -53,6 +53,7 @@ type clip struct {
 	ClockRate, Duration uint64
 	Frames              []struct {
 		Timestamp uint64
+		Key       bool
 		Data      []byte
 	}
 }
@@ -63,6 +64,7 @@ type track struct {
 	sender         *webrtc.RTPSender
 	remote         *webrtc.TrackRemote
 	begun, broken  bool
+	asked          bool   // for a key frame, by the other side
 	first, highest uint64 // extended sequence numbers
 	in, out        map[string]uint64
 	key            bool   // of the frame at hand
@@ -220,6 +222,12 @@ func (t *track) produce(local *webrtc.TrackLocalStaticSample) {
 	ticks := func(n uint64) time.Duration { return time.Duration(n) * time.Second / time.Duration(t.Clip.ClockRate) }
 	next := time.Now()
 	for i := 0; ; i = (i + 1) % len(t.Clip.Frames) {
+		mutex.Lock()
+		for n := 0; t.asked && !t.Clip.Frames[i].Key && n < len(t.Clip.Frames); n++ {
+			i = (i + 1) % len(t.Clip.Frames)
+		}
+		t.asked = false
+		mutex.Unlock()
 		end := t.Clip.Duration
 		if i+1 < len(t.Clip.Frames) {
 			end = t.Clip.Frames[i+1].Timestamp
@@ -248,8 +256,10 @@ func (t *track) listen() {
 			switch packet.(type) {
 			case *rtcp.PictureLossIndication:
 				t.out["pliCount"]++
+				t.asked = t.Kind == "video"
 			case *rtcp.FullIntraRequest:
 				t.out["firCount"]++
+				t.asked = t.Kind == "video"
 			case *rtcp.TransportLayerNack:
 				t.out["nackCount"]++
 			}

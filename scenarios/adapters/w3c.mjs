@@ -8,7 +8,8 @@
 //     before           is given the connection before that
 //     bytes            makes of an Uint8Array what the stack sends
 //     source           promises a MediaStreamTrack for a track to send; without it, there is no audio and video
-//     sink             plays a track that came
+//     sink             plays a track that came, of that receiver
+//     keyframe         promises that a receiver asks the other side for a key frame
 //   say, heard         as in lines.mjs
 
 export function w3c_commands(RTCPeerConnection, about, say, heard) {
@@ -146,7 +147,7 @@ export function w3c_commands(RTCPeerConnection, about, say, heard) {
             pc = new RTCPeerConnection({ iceServers, iceTransportPolicy, ...about.config });
             pc.oniceconnectionstatechange = pc.onconnectionstatechange = pc.onicegatheringstatechange = pc.onsignalingstatechange = state;
             pc.onicecandidate = candidate;
-            pc.ontrack = ({ track }) => about.sink?.(track);
+            pc.ontrack = ({ track, receiver }) => about.sink?.(track, receiver);
             pc.ondatachannel = ({ channel }) => watch(channel, 2 * incoming++ + 1, channel.label);
         },
         start() {},
@@ -177,12 +178,16 @@ export function w3c_commands(RTCPeerConnection, about, say, heard) {
         },
         track: (command) => { tracks.push({ ...command }); },
         media({ track, what }) {
+            if (what === 'keyframe' && about.keyframe)
+                return about.keyframe(tracks[track].transceiver.receiver);
             if (what !== 'mute' && what !== 'unmute')
                 throw Error(`no ${what}`);
             tracks[track].source.enabled = what === 'unmute';
         },
         async stats() {
-            const { stack, version } = about, cannot = [...about.cannot ?? [], ...about.source ? ['keyframe', 'dial', 'bitrate', 'receive-max'] : ['media']];
+            const { stack, version } = about, cannot = [...about.cannot ?? [], ...about.source ? ['dial', 'bitrate', 'receive-max'] : ['media']];
+            if (about.source && !about.keyframe)
+                cannot.push('keyframe');
             const keys = { stack, version, cannot, candidates: {} };
             for (const [, type] of (pc.localDescription?.sdp ?? '').matchAll(/^a=candidate:.* typ (\w+)/gm))
                 keys.candidates[type] = (keys.candidates[type] ?? 0) + 1;

@@ -113,6 +113,8 @@ const struct media_member media_track_members[] = {
     OWN("damaged", quality.damaged, COUNT, "those whose checksum does not"),
     OWN("frames-missing", quality.frames_missing, COUNT, "by the counters that they bear"),
     OWN("layer", quality.layer, COUNT, "of a simulcast: the one received, lowest first"),
+    OWN("keyframes-since-asked", quality.keyframes_since_asked, COUNT,
+        "key frames decoded since `keyframe` in the timeline"),
     {0},
 };
 

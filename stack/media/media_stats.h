@@ -78,14 +78,15 @@ struct media_quality {
     uint64_t mos;      // thousandths, 1000..4500: G.107; 0: no audio was received
     uint64_t r_factor; // thousandths
     nanotime delay;    // mouth to ear, as far as it is known: half a round trip and the buffer
-    uint64_t effective_loss;  // per billion: what was concealed
-    uint64_t burst_ratio;     // thousandths
-    nanotime lip_sync;        // how far audio is ahead (+) or behind (-) of video at playout
-    uint64_t recovered;       // packets that RTX brought back or FEC computed
-    uint64_t digits;          // telephone events begun
-    uint64_t intact, damaged; // synthetic frames whose checksum fits or not
-    uint64_t frames_missing;  // counted in the synthetic frames themselves
-    uint64_t layer;           // of simulcast: the one received, from 0, lowest first
+    uint64_t effective_loss;        // per billion: what was concealed
+    uint64_t burst_ratio;           // thousandths
+    nanotime lip_sync;              // how far audio is ahead (+) or behind (-) of video at playout
+    uint64_t recovered;             // packets that RTX brought back or FEC computed
+    uint64_t digits;                // telephone events begun
+    uint64_t intact, damaged;       // synthetic frames whose checksum fits or not
+    uint64_t frames_missing;        // counted in the synthetic frames themselves
+    uint64_t layer;                 // of simulcast: the one received, from 0, lowest first
+    uint64_t keyframes_since_asked; // for those who have this side ask: decoded since then
 };
 
 struct media_track_stats {

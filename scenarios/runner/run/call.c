@@ -25,6 +25,7 @@ static void tracks_add(struct run *run, struct run_peer *peer,
         return;
     peer->sinks = mem_zero(session->tracks_count, sizeof *peer->sinks);
     peer->sinks_count = session->tracks_count;
+    peer->keyframes_before = mem_zero(session->tracks_count, sizeof *peer->keyframes_before);
     for (unsigned i = 0; i < session->tracks_count; i++) {
         const struct scenario_track *track = &session->tracks[i];
         struct media_track_config config = track->config;
@@ -56,6 +57,7 @@ void calls_free(struct run *run)
         for (unsigned j = 0; j < peer->sinks_count; j++)
             call_sink_free(peer->sinks[j]);
         free(peer->sinks);
+        free(peer->keyframes_before);
     }
     stats_free(run->stats);
 }
@@ -65,6 +67,17 @@ void call_track_stats(struct run *run, struct run_peer *peer, unsigned track,
 {
     if (run->ops->track_stats)
         run->ops->track_stats(peer->peer, run_now(run), track, out);
+    uint64_t before = track < peer->sinks_count ? peer->keyframes_before[track] : 0;
+    if (before && out->in.keyFramesDecoded >= before)
+        out->quality.keyframes_since_asked = out->in.keyFramesDecoded - (before - 1);
+}
+
+void call_keyframe_asked(struct run *run, struct run_peer *peer, unsigned track)
+{
+    struct media_track_stats stats = {0};
+    call_track_stats(run, peer, track, &stats);
+    if (track < peer->sinks_count)
+        peer->keyframes_before[track] = stats.in.keyFramesDecoded + 1;
 }
 
 // ---------------------------------------------------------------------------------- what comes out

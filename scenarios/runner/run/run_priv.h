@@ -60,6 +60,7 @@ struct run_peer {
     unsigned clear_point;        // its clear capture in the world, and one; 0: none yet
     struct call_sink **sinks;    // by track; NULL: nothing of it is decoded
     unsigned sinks_count;
+    uint64_t *keyframes_before; // by track: decoded when one was asked for, and one; 0: never asked
 };
 
 struct run_server {
@@ -194,6 +195,9 @@ void call_decoded(const struct run_peer *peer, unsigned track, struct call_decod
 // Zeros where the peer cannot tell.
 void call_track_stats(struct run *run, struct run_peer *peer, unsigned track,
                       struct media_track_stats *out);
+
+// From now on key frames of this track count as answers.
+void call_keyframe_asked(struct run *run, struct run_peer *peer, unsigned track);
 
 // Statistics over time (call_stats.c). Of a moment they are taken when all that happens at it has,
 // so before the first event after it: nothing in the run is for their sake.

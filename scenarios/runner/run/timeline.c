@@ -115,6 +115,8 @@ static void act(struct run *run, const struct scenario_action *action)
         peer_pump(run, peer);
         break;
     case ACTION_MEDIA:
+        if (action->media.kind == MEDIA_KEYFRAME)
+            call_keyframe_asked(run, peer, action->media.track);
         if (run->ops->media_command)
             run->ops->media_command(peer->peer, now, &action->media);
         peer_pump(run, peer);
