@@ -77,8 +77,12 @@ void media_free(struct media *m)
 {
     if (!m)
         return;
-    for (unsigned i = 0; i < m->tracks_count; i++)
+    for (unsigned i = 0; i < m->tracks_count; i++) {
         media_send_stop(&m->tracks[i]);
+        for (unsigned k = 0; k < MEDIA_LAYERS_MAX; k++)
+            for (unsigned role = 0; role < 3; role++)
+                free(m->tracks[i].out[k].sent[role]);
+    }
     for (unsigned i = 0; i < m->streams_count; i++)
         media_stream_free(&m->streams[i]);
     for (unsigned i = 0; i < m->chunks_count; i++)
@@ -226,7 +230,7 @@ static struct rtp_demux_section section_of(const struct media_agreement *agreeme
 
 static void agreement_of_session(struct media *m)
 {
-    m->transport_cc = m->use_remb = m->remb_agreed = false;
+    m->transport_cc = m->use_remb = m->remb_agreed = m->ccfb = false;
     m->reduced_size = true;
     for (unsigned i = 0; i < m->tracks_count; i++) {
         const struct media_track *t = &m->tracks[i];
@@ -237,6 +241,7 @@ static void agreement_of_session(struct media *m)
             const struct media_format *format = &t->agreement.formats[k];
             m->transport_cc |= format->transport_cc && t->agreement.extensions.id[RTP_TRANSPORT_CC];
             m->remb_agreed |= format->remb;
+            m->ccfb |= format->ccfb && m->config.control == MEDIA_CCFB;
             m->use_remb |= format->remb && t->agreement.extensions.id[RTP_ABS_SEND_TIME];
         }
     }

@@ -63,8 +63,9 @@ struct media_track_config {
     uint32_t first_timestamp;
 };
 
-// Congestion control of what this side sends.
-enum media_control { MEDIA_GCC, MEDIA_REMB, MEDIA_FIXED };
+// Congestion control of what this side sends: by transport-wide feedback, by the receiver's own
+// estimate, not at all, by feedback of RTP numbers (RFC 8888).
+enum media_control { MEDIA_GCC, MEDIA_REMB, MEDIA_FIXED, MEDIA_CCFB, MEDIA_CONTROLS };
 
 struct media_config {
     const char *cname; // copied
@@ -130,10 +131,10 @@ void media_ssrcs(const struct media *media, unsigned track, struct media_ssrcs *
 struct media_format {
     enum codec_kind kind;
     uint32_t clock_rate;
-    uint8_t send_type, receive_type;         // payload types; mostly the same
-    uint8_t apt;                             // of RTX: the receive type that it repairs
-    bool single_nal;                         // H.264 packetization-mode 0
-    bool nack, pli, fir, remb, transport_cc; // a=rtcp-fb
+    uint8_t send_type, receive_type;               // payload types; mostly the same
+    uint8_t apt;                                   // of RTX: the receive type that it repairs
+    bool single_nal;                               // H.264 packetization-mode 0
+    bool nack, pli, fir, remb, transport_cc, ccfb; // a=rtcp-fb
 };
 struct media_remote_ssrc {    // a=ssrc of the other side; those that are not signaled are learnt
     uint32_t media, rtx, fec; // rtx and fec 0: none (a=ssrc-group FID, FEC-FR)

@@ -235,6 +235,9 @@ static void packet_read(struct media *m, nanotime now, const struct rtcp_packet 
     case RTCP_TRANSPORT_CC:
         transport_feedback(m, now, packet);
         break;
+    case RTCP_CCFB:
+        media_ccfb_read(m, now, packet);
+        break;
     case RTCP_XR:
         extended_report(m, now, packet);
         break;
@@ -242,7 +245,6 @@ static void packet_read(struct media *m, nanotime now, const struct rtcp_packet 
     case RTCP_APP:
     case RTCP_TMMBR: // not offered
     case RTCP_TMMBN:
-    case RTCP_CCFB:
     case RTCP_UNKNOWN:
     case RTCP_KINDS:
         break;

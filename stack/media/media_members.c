@@ -133,6 +133,8 @@ const struct media_member media_transport_members[] = {
     TRANSPORT("media.rtcp-received", rtcp_received, COUNT, "datagrams of RTCP"),
     TRANSPORT("media.feedback-sent", feedback_sent, COUNT, "transport-wide feedback"),
     TRANSPORT("media.feedback-received", feedback_received, COUNT, "transport-wide feedback"),
+    TRANSPORT("media.ccfbMessagesSent", ccfbMessagesSent, COUNT, "feedback of RFC 8888"),
+    TRANSPORT("media.ccfbMessagesReceived", ccfbMessagesReceived, COUNT, "feedback of RFC 8888"),
     TRANSPORT("media.ssrc-collisions", collisions, COUNT, "SSRCs of ours that somebody else had"),
     TRANSPORT("media.probes", probes, COUNT, "probing clusters sent"),
     TRANSPORT("media.pacer-drops", pacer_drops, COUNT, "packets that the pacer had no room for"),

@@ -6,6 +6,7 @@
 //   media_fec.c       forward error correction, both ways
 //   media_repair.c    what is sent against loss: retransmissions, RED, FEC
 //   media_receive.c   packets to frames: demultiplexing, repair, buffers, playout
+//   media_ccfb.c      congestion control feedback by RTP numbers, both ways
 //   media_rtcp.c      reports and feedback written; media_feedback.c: read
 //   media_sync.c      audio and video brought together
 //   media_count.c     statistics
@@ -54,6 +55,8 @@ struct media_packet {
     uint8_t bytes[RTP_PACKET_MAX];
 };
 
+struct media_sent; // media_ccfb.c: which packets went out under which transport-wide number
+
 // One outgoing SSRC with its repair streams.
 struct media_stream_out {
     uint32_t ssrc, rtx_ssrc, fec_ssrc;
@@ -65,6 +68,7 @@ struct media_stream_out {
     bool acknowledged; // a report of it came: the mid need not be told any more
     uint32_t target_bps;
     struct rtp_history *history;
+    struct media_sent *sent[3]; // by enum media_role_in; NULL: none, or no need
     uint8_t *red; // the frame before, for RED: RED_LENGTH_MAX bytes; NULL: not agreed on
     uint16_t red_len;
     uint32_t red_timestamp;
@@ -101,6 +105,7 @@ struct media_stream_in {
     struct rtp_receiver receiver;
     struct nack *nack;
     struct fec_decoder *fec; // NULL: nothing was agreed on
+    struct arrival *arrival; // for RFC 8888; NULL: not agreed on
     struct audio_buffer *audio;
     struct frame_buffer *video;
     int64_t last_sequence; // unwrapped; -1: none
@@ -189,7 +194,9 @@ struct media {
     struct pacer *pacer;
     struct arrival *arrival;
     struct remb *remb;
-    bool transport_cc, use_remb; // agreed on by a track
+    bool transport_cc, use_remb, ccfb; // agreed on by a track
+    bool ccfb_known;
+    int64_t ccfb_clock; // of the reports received, in 1/65536 s, unwrapped
     uint16_t transport_sequence;
     uint32_t pad_left; // of a probe that lacks media
     int pad_cluster;
@@ -292,6 +299,14 @@ bool media_playout_poll(struct media *m, nanotime now, struct media_output *out)
 nanotime media_receive_deadline(const struct media *m);
 void media_stream_free(struct media_stream_in *s);
 void media_keyframe_want(struct media *m, nanotime now, struct media_stream_in *s);
+
+// media_ccfb.c
+void media_ccfb_sent(struct media_sent **to, uint16_t sequence, uint16_t transport);
+void media_ccfb_read(struct media *m, nanotime now, const struct rtcp_packet *packet);
+void media_ccfb_note(struct media *m, nanotime now, struct media_stream_in *s, uint16_t sequence,
+                     size_t len);
+nanotime media_ccfb_deadline(const struct media *m);
+bool media_ccfb_write(struct media *m, nanotime now, struct writer *w); // false: nothing to tell
 
 // media_rtcp.c
 bool media_rtcp_poll(struct media *m, nanotime now, struct media_output *out);

@@ -10,6 +10,8 @@ void media_stream_free(struct media_stream_in *s)
     nack_free(s->nack);
     fec_decoder_free(s->fec);
     s->fec = NULL;
+    arrival_free(s->arrival);
+    s->arrival = NULL;
     audio_buffer_free(s->audio);
     frame_buffer_free(s->video);
     s->nack = NULL;
@@ -357,6 +359,7 @@ static enum media_drop input(struct media *m, nanotime now, struct bytes datagra
     if (!format)
         return MEDIA_UNKNOWN_PAYLOAD;
     struct media_stream_in *s = stream_of(m, &where, packet.ssrc, format);
+    media_ccfb_note(m, now, s, packet.sequence, datagram.len);
     enum rtp_receiver_outcome outcome = rtp_receiver_input(&s->receiver, now, &packet);
     if (outcome != RTP_RECEIVER_NEW && outcome != RTP_RECEIVER_RESTART)
         return drop_of(outcome);

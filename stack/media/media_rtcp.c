@@ -285,6 +285,20 @@ static bool bye(struct media *m, nanotime now, struct media_output *out)
     return give(m, &w, out);
 }
 
+static bool ccfb(struct media *m, nanotime now, struct media_output *out)
+{
+    struct writer w = writer(m);
+    uint32_t ssrc = media_sender_ssrc(m, 0);
+    if (!m->reduced_size) {
+        rtcp_write_rr(&w, ssrc, NULL, 0);
+        rtcp_write_cname(&w, ssrc, bytes_text(m->cname), bytes_of(NULL, 0));
+    }
+    if (!media_ccfb_write(m, now, &w))
+        return false;
+    m->stats.ccfbMessagesSent++;
+    return give(m, &w, out);
+}
+
 // RFC 3550 8.2: at once, for those that collided; the others go on.
 static bool bye_collided(struct media *m, struct media_output *out)
 {
@@ -340,6 +354,8 @@ bool media_rtcp_poll(struct media *m, nanotime now, struct media_output *out)
     if (!m->stopped) {
         if (m->byes_count)
             return bye_collided(m, out);
+        if (media_ccfb_deadline(m) <= now && ccfb(m, now, out))
+            return true;
         if (m->transport_cc && arrival_due(m->arrival, now) && transport_feedback(m, now, out))
             return true;
         wishes(m, now);
@@ -363,6 +379,7 @@ nanotime media_rtcp_deadline(const struct media *m)
         return 0;
     if (m->transport_cc)
         at = time_min(at, arrival_deadline(m->arrival));
+    at = time_min(at, media_ccfb_deadline(m));
     if (m->use_remb && m->config.control == MEDIA_REMB)
         at = time_min(at, remb_deadline(m->remb));
     if (m->feedback_due)

@@ -506,6 +506,28 @@ static uint32_t ssrc_of(const struct media_track *t, const struct media_packet *
                                               : out->ssrc;
 }
 
+// Congestion control hears of what it will be told of.
+static void control_note(struct media *m, nanotime now, struct media_packet *packet, int cluster)
+{
+    struct media_track *t = &m->tracks[packet->track];
+    bool told = rtp_patch_transport_sequence(packet->bytes, packet->len, &t->agreement.extensions,
+                                             m->transport_sequence);
+    if (m->ccfb) {
+        enum media_role_in role = packet->rtx                        ? MEDIA_IN_RTX
+                                  : packet->fec && !media_fec_red(t) ? MEDIA_IN_FEC
+                                                                     : MEDIA_IN_MEDIA;
+        uint16_t sequence = (uint16_t)((unsigned)packet->bytes[2] << 8 | packet->bytes[3]);
+        media_ccfb_sent(&t->out[packet->layer].sent[role], sequence, m->transport_sequence);
+    }
+    if (!told && !m->ccfb)
+        return;
+    gcc_sent(m->gcc, now,
+             &(struct gcc_packet){.sequence = m->transport_sequence++,
+                                  .size = packet->len + MEDIA_PACKET_OVERHEAD,
+                                  .probe_cluster = cluster,
+                                  .retransmission = packet->rtx});
+}
+
 static void packet_out(struct media *m, nanotime now, uint32_t index, int cluster,
                        struct media_output *out)
 {
@@ -516,14 +538,8 @@ static void packet_out(struct media *m, nanotime now, uint32_t index, int cluste
     // RFC 7714 8.1: the same index means the same IV, and that the same packet.
     if (!packet->as_it_was)
         (void)rtp_patch_abs_send_time(packet->bytes, packet->len, map, abs_send_time(now));
-    if (!packet->as_it_was &&
-        rtp_patch_transport_sequence(packet->bytes, packet->len, map, m->transport_sequence)) {
-        gcc_sent(m->gcc, now,
-                 &(struct gcc_packet){.sequence = m->transport_sequence++,
-                                      .size = packet->len + MEDIA_PACKET_OVERHEAD,
-                                      .probe_cluster = cluster,
-                                      .retransmission = packet->rtx});
-    }
+    if (!packet->as_it_was)
+        control_note(m, now, packet, cluster);
     bool rtx = media_repair_rtx(t) != NULL;
     if (rtx)
         media_repair_remember(now, t, packet);

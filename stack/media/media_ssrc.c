@@ -1,6 +1,8 @@
 // The SSRCs that this side sends under: drawn, and drawn again when somebody else has one of them.
 #include "stack/media/media_priv.h"
 
+#include <stdlib.h>
+
 // RFC 3550 8.1: random, and no two of ours are the same.
 uint32_t media_ssrc_draw(struct media *m, unsigned track)
 {
@@ -42,6 +44,10 @@ static void layer_redraw(struct media *m, unsigned track, unsigned layer)
     if (out->history) {
         rtp_history_free(out->history);
         out->history = rtp_history_new();
+    }
+    for (unsigned i = 0; i < 3; i++) {
+        free(out->sent[i]);
+        out->sent[i] = NULL;
     }
     out->red_len = 0;
     out->keyframe_asked |= t->source && t->config.kind == MEDIA_VIDEO; // decoders begin anew

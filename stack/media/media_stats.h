@@ -106,7 +106,8 @@ struct media_transport_stats {
     uint64_t packetsSent, packetsReceived, bytesSent, bytesReceived; // clear RTP and RTCP
     uint64_t rtcp_sent, rtcp_received, feedback_sent, feedback_received;
     uint64_t probes;
-    uint64_t collisions; // of our SSRCs with somebody else's
+    uint64_t ccfbMessagesSent, ccfbMessagesReceived; // of RFC 8888
+    uint64_t collisions;                             // of our SSRCs with somebody else's
     uint64_t pacer_drops;
     nanotime pacer_delay_max;
     uint64_t acked_bps, delay_bps, loss_bps;

@@ -232,6 +232,82 @@ static void test_media_red_brings_lost_audio_back(void **state)
     assert_true(concealed[1] * 3 < concealed[0]);
 }
 
+// Congestion control sees by RTP numbers (RFC 8888) what it sees by those of the transport, also
+// across their wrap, with RTX and FEC beside the media.
+static void test_media_ccfb_finds_the_bottleneck(void **state)
+{
+    (void)state;
+    struct media_config configs[2] = {{.control = MEDIA_CCFB}, {.control = MEDIA_CCFB}};
+    struct media_world *world = media_world_new(configs);
+    struct media_track_config config = vp8;
+    config.bitrate = 3000000;
+    config.fec = MEDIA_FLEXFEC;
+    config.has_first_sequence = true;
+    config.first_sequence = 65400;
+    unsigned video = media_world_track(world, &config, true, false);
+    unsigned audio = media_world_track(world, &opus, true, true);
+    for (int i = 0; i < 2; i++) { // a=rtcp-fb:* ack ccfb, and no transport-wide numbers
+        struct media_agreement agreement = media_world_agreement(&config, "0");
+        for (unsigned k = 0; k < agreement.formats_count; k++) {
+            agreement.formats[k].transport_cc = false;
+            agreement.formats[k].ccfb = true;
+        }
+        agreement.extensions.id[RTP_TRANSPORT_CC] = 0;
+        agreement.send = i == 0;
+        agreement.receive = i == 1;
+        media_agree(world->sides[i], 0, video, &agreement);
+    }
+    world->paths[0].rate = 1000000;
+    media_world_start(world);
+    media_world_run(world, 10 * TIME_S);
+    struct media_transport_stats sender, receiver;
+    for (int i = 0; i < 20; i++) {
+        media_world_run(world, (10 + i) * TIME_S);
+        media_transport_stats(world->sides[0], &sender);
+        assert_in_range(sender.availableOutgoingBitrate, 700000, 1100000);
+    }
+    media_transport_stats(world->sides[1], &receiver);
+    assert_int_equal(receiver.feedback_sent, 0);
+    assert_in_range(receiver.ccfbMessagesSent, 29 * 4, 29 * 21); // each 50..250 ms
+    assert_true(sender.ccfbMessagesReceived + 2 >= receiver.ccfbMessagesSent);
+    assert_in_range(sender.acked_bps, 700000, 1050000);
+    struct media_track_stats got = media_world_stats(world, 1, video);
+    assert_true(got.in.framesDecoded > 700);
+    assert_int_equal(media_world_stats(world, 1, audio).quality.damaged, 0);
+    media_world_free(world);
+}
+
+// Reports of what was never sent, of strangers, with clocks that jump.
+static void test_media_ccfb_hostile_reports(void **state)
+{
+    (void)state;
+    struct media_config configs[2] = {{.control = MEDIA_CCFB}, {.control = MEDIA_CCFB}};
+    struct media_world *world = media_world_new(configs);
+    (void)media_world_track(world, &vp8, true, false);
+    media_world_start(world);
+    media_world_run(world, 2 * TIME_S);
+    struct media_ssrcs ssrcs;
+    media_ssrcs(world->sides[0], 0, &ssrcs);
+    struct rng rng = rng_seed(3, "reports");
+    for (int i = 0; i < 2000; i++) {
+        uint8_t bytes[1200];
+        struct writer w = writer_of(bytes, sizeof bytes);
+        struct rtcp_ccfb_writer to = rtcp_write_ccfb(&w, 77);
+        struct rtcp_ccfb_metric metrics[40];
+        for (unsigned k = 0; k < 40; k++)
+            metrics[k] = (struct rtcp_ccfb_metric){.received = rng_below(&rng, 2),
+                                                   .offset = (uint16_t)rng_below(&rng, 8192)};
+        rtcp_write_ccfb_block(&to, rng_below(&rng, 2) ? ssrcs.media[0] : rng_u32(&rng),
+                              (uint16_t)rng_u32(&rng), metrics, 40);
+        rtcp_write_ccfb_end(&to, rng_u32(&rng));
+        assert_int_equal(media_input_rtcp(world->sides[0], world->now, writer_bytes(&w)),
+                         MEDIA_KEPT);
+        media_world_run(world, world->now + 5 * TIME_MS);
+    }
+    assert_true(media_world_stats(world, 1, 0).in.framesDecoded > 200);
+    media_world_free(world);
+}
+
 static unsigned rembs;
 static nanotime last_remb;
 static void count_rembs(struct media_world *world, int from, struct media_flying *packet)
@@ -322,6 +398,8 @@ int main(void)
         cmocka_unit_test(test_media_on_a_long_path_rtx_is_waited_for),
         cmocka_unit_test(test_media_nacks_do_not_wait_for_reports),
         cmocka_unit_test(test_media_receive_max_is_told_each_second_and_at_once_when_it_falls),
+        cmocka_unit_test(test_media_ccfb_finds_the_bottleneck),
+        cmocka_unit_test(test_media_ccfb_hostile_reports),
         cmocka_unit_test(test_media_fec_brings_lost_video_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -25,7 +25,8 @@ static void agree_format(struct media_agreement *to, const struct codec *codec,
         .pli = feedback & SDP_PLI,
         .fir = feedback & SDP_FIR,
         .remb = feedback & SDP_REMB,
-        .transport_cc = feedback & SDP_TRANSPORT_CC};
+        .transport_cc = feedback & SDP_TRANSPORT_CC,
+        .ccfb = feedback & SDP_CCFB};
 }
 
 // RFC 8285 7: a direction of its own would ask for one map to send by and another to receive by.

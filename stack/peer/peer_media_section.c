@@ -55,6 +55,8 @@ unsigned peer_track_feedback(const struct peer *p, const struct media_track_conf
         bits |= SDP_PLI | SDP_FIR;
     if (p->config.media_control == MEDIA_GCC)
         bits |= SDP_TRANSPORT_CC;
+    if (p->config.media_control == MEDIA_CCFB)
+        bits |= SDP_CCFB;
     // Of an estimate, or of no more than what the receiver of a track wants.
     if (p->config.media_control != MEDIA_FIXED && codec->video)
         bits |= SDP_REMB;

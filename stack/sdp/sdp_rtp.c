@@ -114,7 +114,8 @@ static unsigned feedback_of(struct bytes value)
                  {"nack pli", SDP_PLI},
                  {"ccm fir", SDP_FIR},
                  {"goog-remb", SDP_REMB},
-                 {"transport-cc", SDP_TRANSPORT_CC}};
+                 {"transport-cc", SDP_TRANSPORT_CC},
+                 {"ack ccfb", SDP_CCFB}};
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
         if (bytes_is(value, known[i].text))
             return known[i].bit;
@@ -133,7 +134,7 @@ static bool parse_feedback(struct sdp_rtp *rtp, struct bytes value)
     }
     struct sdp_format *format = format_of(rtp, type);
     if (format)
-        format->feedback |= bit;
+        format->feedback |= bit & ~(unsigned)SDP_CCFB;
     return format != NULL;
 }
 

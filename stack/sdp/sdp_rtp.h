@@ -33,6 +33,7 @@ enum sdp_feedback {
     SDP_FIR = 4,
     SDP_REMB = 8,
     SDP_TRANSPORT_CC = 16,
+    SDP_CCFB = 32, // RFC 8888 6: of all formats at once, or not at all
 };
 
 struct sdp_format {

@@ -330,6 +330,13 @@ static void test_sdp_rtp_feedback_of_all_formats(void **state)
     assert_int_equal(format(96)->feedback, SDP_NACK | SDP_PLI | SDP_FIR);
     assert_int_equal(format(97)->feedback, SDP_NACK | SDP_TRANSPORT_CC | SDP_FIR);
     assert_int_equal(rtp.ignored, 0);
+    // RFC 8888 6: of one format alone it is none.
+    parse_with("a=rtcp-fb:* ack ccfb");
+    assert_int_equal(format(96)->feedback, SDP_CCFB);
+    assert_int_equal(format(97)->feedback, SDP_CCFB);
+    parse_with("a=rtcp-fb:96 ack ccfb");
+    assert_int_equal(format(96)->feedback, 0);
+    assert_int_equal(rtp.ignored, 0);
 }
 
 // RFC 8285 5, 6: what the session says holds for each section.

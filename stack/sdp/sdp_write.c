@@ -129,6 +129,17 @@ static void put_format(struct text *to, const struct sdp_format *format)
     }
 }
 
+// RFC 8888 6: the payload type must be the wildcard.
+static void put_feedback_of_all(struct text *to, const struct sdp_rtp_local *rtp)
+{
+    for (unsigned i = 0; i < rtp->formats_count; i++) {
+        if (rtp->formats[i].feedback & SDP_CCFB) {
+            text_put(to, "a=rtcp-fb:* ack ccfb\r\n");
+            return;
+        }
+    }
+}
+
 // RFC 8853 5.1, RFC 8851 4.
 static void put_layers(struct text *to, const struct sdp_rtp_local *rtp)
 {
@@ -219,6 +230,7 @@ static void put_rtp(struct text *to, const struct sdp_local *local, const struct
         text_put(to, "a=rtcp-rsize\r\n");
     for (unsigned i = 0; i < rtp->formats_count; i++)
         put_format(to, &rtp->formats[i]);
+    put_feedback_of_all(to, rtp);
     put_layers(to, rtp);
     for (unsigned i = 0; i < rtp->ssrcs_count; i++) {
         put_group(to, "a=ssrc-group:FID ", rtp->ssrcs[i].media, rtp->ssrcs[i].rtx);

@@ -140,7 +140,7 @@ static bool read_own(struct peer_config *c, const json_t *own)
     c->turn_channels = own_number(own, "turn-channels") != 0;
     c->take_media = own_number(own, "take-media") != 0;
     c->srtp_profiles = (unsigned)own_number(own, "srtp-profiles");
-    c->media_control = (enum media_control)(own_number(own, "media-control") % 3);
+    c->media_control = (enum media_control)(own_number(own, "media-control") % MEDIA_CONTROLS);
     c->media_start_bps = (uint32_t)own_number(own, "media-start");
     c->media_min_bps = (uint32_t)own_number(own, "media-min");
     c->media_max_bps = (uint32_t)own_number(own, "media-max");

@@ -331,13 +331,15 @@ static bool short_load(struct load *load, const struct yaml_node *node, enum med
 }
 
 struct bandwidth_nodes {
-    enum media_control control;
+    enum media_control control, feedback;
     uint64_t start, min, max;
 };
 #define AT(member) offsetof(struct bandwidth_nodes, member)
 static const char *const control_words[] = {"gcc", "remb", "fixed", NULL};
+static const char *const feedback_words[] = {"transport-cc", "remb", "ccfb", NULL};
 static const struct field bandwidth_fields[] = {
     {"control", FIELD_WORD, AT(control), 0, 0, control_words},
+    {"feedback", FIELD_WORD, AT(feedback), 0, 0, feedback_words},
     {"start", FIELD_RATE, AT(start), 5000, 1000000000, NULL},
     {"min", FIELD_RATE, AT(min), 5000, 1000000000, NULL},
     {"max", FIELD_RATE, AT(max), 5000, 1000000000, NULL},
@@ -355,10 +357,15 @@ static bool bandwidth_load(struct load *load, const struct yaml_node *node,
         return load_expected(load, yaml_get(node, "min"), "'min' not above 'max'");
     if (nodes.start && (nodes.start < nodes.min || (nodes.max && nodes.start > nodes.max)))
         return load_expected(load, yaml_get(node, "start"), "'start' from 'min' to 'max'");
+    if (yaml_get(node, "feedback") && nodes.control != MEDIA_GCC)
+        return load_expected(load, yaml_get(node, "feedback"), "'feedback' with control gcc");
+    // What it hears by decides who estimates: the receiver with remb, else the sender.
+    static const enum media_control by_feedback[] = {MEDIA_GCC, MEDIA_REMB, MEDIA_CCFB};
     const unsigned sides[] = {session->offerer, session->answerer};
     for (unsigned i = 0; i < 2; i++) {
         struct peer_config *config = &load->peers[sides[i]].config;
-        config->media_control = nodes.control;
+        config->media_control =
+            nodes.control == MEDIA_GCC ? by_feedback[nodes.feedback] : nodes.control;
         config->media_start_bps = (uint32_t)nodes.start;
         config->media_min_bps = (uint32_t)nodes.min;
         config->media_max_bps = (uint32_t)nodes.max;

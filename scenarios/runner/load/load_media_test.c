@@ -158,6 +158,19 @@ static void test_load_media_bandwidth(void **state)
     assert_int_equal(scenario->peers[2].config.media_control, MEDIA_GCC);
     assert_int_equal(scenario->peers[2].config.media_start_bps, 0);
     scenario_set_free(&set);
+    static const struct {
+        const char *text;
+        enum media_control control;
+    } fed[] = {
+        {SESSION("video: VP8, bandwidth: {feedback: transport-cc}"), MEDIA_GCC},
+        {SESSION("video: VP8, bandwidth: {feedback: ccfb, control: gcc}"), MEDIA_CCFB},
+        {SESSION("video: VP8, bandwidth: {feedback: remb}"), MEDIA_REMB},
+    };
+    for (unsigned i = 0; i < 3; i++) {
+        set = load(fed[i].text);
+        assert_int_equal(set.scenarios[0]->peers[0].config.media_control, fed[i].control);
+        scenario_set_free(&set);
+    }
     set = load(SESSION("video: VP8, bandwidth: {control: fixed}"));
     assert_int_equal(set.scenarios[0]->peers[0].config.media_control, MEDIA_FIXED);
     assert_int_equal(set.scenarios[0]->peers[0].config.media_max_bps, 0);

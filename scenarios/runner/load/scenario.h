@@ -61,7 +61,8 @@
 //     start, stop, fps, width, height, keyframe-interval, frame-time, dtx, nack, rtx, red, pli, fec
 //     (none ulpfec flexfec), fec-share, layers: [{rid, scale, bitrate}], receive-max,
 //     answerer-codecs (what that one has instead), first-sequence, first-timestamp}] # nack, rtx
-//     and pli are on for video bandwidth: {control: gcc (remb fixed), start, min, max}
+//     and pli are on for video bandwidth: {control: gcc (remb fixed), start, min, max,
+//     feedback: transport-cc (ccfb remb)}
 //     clear-capture: false            # true: media before and after SRTP, too, as PEER.clear
 //   timeline:                       # in any order; each entry has `at` and one action:
 //     - {at: 2s, send: {from: alice, channel: chat, messages: 100, size: 1000, interval: 0s, text:

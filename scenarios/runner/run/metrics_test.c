@@ -141,6 +141,11 @@ static const char *const elsewhere[] = {
     "PEER.ice.role-conflicts",
     "PEER.ice.asymmetric",
     "PEER.dtls.timeouts",
+    "PEER.rollbacks",
+    "PEER.srtp.before-keys",
+    "PEER.media.ssrc-collisions",
+    "PEER.media.ccfbMessagesSent",
+    "PEER.media.ccfbMessagesReceived",
     "PEER.turn.error",
     "SERVER.quota-refusals",
     // Of links, NATs and hosts that are not here.
