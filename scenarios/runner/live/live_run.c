@@ -3,6 +3,7 @@
 #include "scenarios/runner/live/live_adapter.h"
 #include "scenarios/runner/live/live_path.h"
 #include "scenarios/runner/live/live_sandbox.h"
+#include "scenarios/runner/live/live_stacks.h"
 #include "scenarios/runner/run/run_priv.h"
 #include "simnet/live.h"
 
@@ -531,15 +532,15 @@ static void forgive_restart(struct run *run, struct arena *arena, struct result 
 }
 
 // What others are known not to do is told, but is no failure of this run.
-static void forgive(const struct scenario *scenario, struct arena *arena, struct result *out)
+static void forgive(struct run *run, struct arena *arena, struct result *out)
 {
-    for (unsigned i = 0; i < scenario->limits_count && out->verdict == VERDICT_FAILED; i++) {
-        const struct scenario_limit *limit = &scenario->limits[i];
-        if (!strstr(out->why, limit->says))
-            continue;
-        out->verdict = VERDICT_UNSUPPORTED;
-        out->why = arena_printf(arena, "known: %s", limit->why);
-    }
+    if (out->verdict != VERDICT_FAILED)
+        return;
+    const struct scenario_limit *known = live_stacks_known(run->scenario, out, run_log(run));
+    if (!known)
+        return;
+    out->verdict = VERDICT_UNSUPPORTED;
+    out->why = arena_printf(arena, "known: %s", known->why);
 }
 
 void live_run_result(struct run *run, struct arena *arena, struct result *out)
@@ -576,5 +577,5 @@ void live_run_result(struct run *run, struct arena *arena, struct result *out)
         out->cause = (struct result_cause){.at = TIME_NEVER};
     }
     forgive_restart(run, arena, out);
-    forgive(run->scenario, arena, out);
+    forgive(run, arena, out);
 }

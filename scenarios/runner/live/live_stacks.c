@@ -1,5 +1,7 @@
 #include "scenarios/runner/live/live_stacks.h"
 
+#include "reports/result.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -103,6 +105,7 @@ static const struct field limit_fields[] = {
     {"answers", FIELD_TEXT, AT(limit.answers), 0, 100, NULL},
     {"cell", FIELD_TEXT, AT(limit.cell), 0, 100, NULL},
     {"says", FIELD_TEXT, AT(limit.limit.says), 0, 500, NULL},
+    {"trace", FIELD_TEXT, AT(limit.limit.trace), 0, 500, NULL},
     {"why", FIELD_TEXT, AT(limit.limit.why), 0, 500, NULL},
     {0},
 };
@@ -113,16 +116,23 @@ static bool limit_load(struct load *load, const struct yaml_node *node, struct l
     struct limit_fields fields = {0};
     if (!load_fields(load, node, "a limit", limit_fields, &fields, NULL))
         return false;
-    if (!fields.limit.limit.says || !fields.limit.limit.why)
-        return err_at(load->err, node->mark, "expected 'says' and 'why' of a limit");
-    out->limits[out->limits_count] = fields.limit;
-    if (fields.stack)
-        out->limits[out->limits_count].offers = fields.stack;
-    out->limits_count++;
-    if (!fields.stack)
+    if (!fields.limit.limit.says || !fields.limit.limit.trace || !fields.limit.limit.why)
+        return err_at(load->err, node->mark, "expected 'says', 'trace' and 'why' of a limit");
+    struct live_limit limit = fields.limit;
+    limit.limit.peer = limit.offers && limit.answers ? -1
+                       : limit.answers               ? 1
+                       : limit.offers                ? 0
+                                                     : -1;
+    if (!fields.stack) {
+        out->limits[out->limits_count++] = limit;
         return true;
-    out->limits[out->limits_count] = fields.limit;
-    out->limits[out->limits_count++].answers = fields.stack;
+    }
+    for (int i = 0; i < 2; i++) {
+        *(i ? &limit.answers : &limit.offers) = fields.stack;
+        *(i ? &limit.offers : &limit.answers) = i ? fields.limit.offers : fields.limit.answers;
+        limit.limit.peer = i;
+        out->limits[out->limits_count++] = limit;
+    }
     return true;
 }
 
@@ -163,6 +173,67 @@ const struct scenario_limit *live_stacks_limits(const struct live_stacks *stacks
             limits[(*count)++] = stacks->limits[i].limit;
     }
     return limits;
+}
+
+static bool has_words(struct bytes line, const char *words)
+{
+    size_t len = strlen(words);
+    for (size_t i = 0; i + len <= line.len; i++) {
+        if (memcmp(line.at + i, words, len) == 0)
+            return true;
+    }
+    return false;
+}
+
+// "   1.234567 alice.stderr     words": is it of this peer, or of a part of it?
+static bool is_of_peer(struct bytes line, const char *name)
+{
+    size_t at = 0, len = strlen(name);
+    while (at < line.len &&
+           (line.at[at] == ' ' || line.at[at] == '.' || (line.at[at] >= '0' && line.at[at] <= '9')))
+        at++;
+    return line.len > at + len && memcmp(line.at + at, name, len) == 0 &&
+           (line.at[at + len] == ' ' || line.at[at + len] == '.');
+}
+
+static bool is_shown(const struct scenario *scenario, const struct scenario_limit *limit,
+                     struct bytes log)
+{
+    while (log.len > 0) {
+        const uint8_t *end = memchr(log.at, '\n', log.len);
+        struct bytes line = bytes_of(log.at, end ? (size_t)(end - log.at) : log.len);
+        log = bytes_from(log, end ? line.len + 1 : log.len);
+        if (has_words(line, limit->trace) &&
+            (limit->peer < 0 || is_of_peer(line, scenario->peers[limit->peer].name)))
+            return true;
+    }
+    return false;
+}
+
+static const struct scenario_limit *limit_for(const struct scenario *scenario, const char *failure,
+                                              struct bytes log)
+{
+    for (unsigned i = 0; i < scenario->limits_count; i++) {
+        const struct scenario_limit *limit = &scenario->limits[i];
+        if (strstr(failure, limit->says) && is_shown(scenario, limit, log))
+            return limit;
+    }
+    return NULL;
+}
+
+const struct scenario_limit *live_stacks_known(const struct scenario *scenario,
+                                               const struct result *result, struct bytes log)
+{
+    const struct scenario_limit *first = NULL;
+    for (unsigned i = 0; i < result->expectations_count; i++) {
+        if (result->expectations[i].passed)
+            continue;
+        const struct scenario_limit *limit = limit_for(scenario, result->expectations[i].text, log);
+        if (!limit)
+            return NULL;
+        first = first ? first : limit;
+    }
+    return first ? first : limit_for(scenario, result->why ? result->why : "", log);
 }
 
 // ------------------------------------------------------------------------------------- the file

@@ -4,8 +4,12 @@
 //   stacks:
 //     pion: {kind: adapter, run: [./pion.sh], install: ci/live-deps all}
 //   limits:   # what is known of stacks of other people, where it is not what the cell wants
-//     - {offers: pion, answers: wrtc, cell: loss, says: "received", why: what is the matter}
+//     - {offers: pion, answers: wrtc, cell: loss, says: bob.chat, trace: words, why: the matter}
 //     - {stack: pion, says: ...}   # on either side
+//
+// A limit speaks of expectations that have `says` in them, and only where a line of the run's
+// trace, which has the logs of the stacks, too, has the words that show that it is this: a line of
+// the one stack that it names, or of anybody, if it names two.
 #ifndef SCENARIOS_LIVE_STACKS_H
 #define SCENARIOS_LIVE_STACKS_H
 
@@ -39,6 +43,11 @@ bool live_stacks_load(struct load *load, const struct yaml_node *node,
 const struct scenario_limit *live_stacks_limits(const struct live_stacks *stacks,
                                                 struct arena *arena, const char *const pair[2],
                                                 const char *file, unsigned *count);
+// Of a run that failed: what is known, if that is so of each expectation that was not met, or,
+// where there is none, of the reason. NULL: something else is the matter, too.
+struct result;
+const struct scenario_limit *live_stacks_known(const struct scenario *scenario,
+                                               const struct result *result, struct bytes log);
 // Is the file's name, without folder and ending, this one?
 bool live_stacks_is_cell(const char *file, const char *cell);
 

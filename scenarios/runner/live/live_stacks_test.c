@@ -23,9 +23,9 @@ static const char two[] =
     "  ours: simrtc\n"
     "  theirs: {kind: adapter, run: [./their.mjs, ./word, -x], install: luck}\n"
     "limits:\n"
-    "  - {stack: theirs, cell: pairs, says: mapping, why: it is known}\n"
-    "  - {offers: ours, answers: theirs, says: other, why: so is this}\n"
-    "  - {offers: ours, cell: elsewhere, says: other, why: not here}\n";
+    "  - {stack: theirs, cell: pairs, says: mapping, trace: its log, why: it is known}\n"
+    "  - {offers: ours, answers: theirs, says: other, trace: closed, why: so is this}\n"
+    "  - {offers: ours, cell: elsewhere, says: other, trace: x, why: not here}\n";
 
 static void put_file(const char *name, const char *text)
 {
@@ -101,6 +101,54 @@ static void test_live_stacks_limits_of_a_pair(void **state)
     scenario_set_free(&set);
 }
 
+// A limit forgives what it speaks of, if the trace shows it, and if nothing else is the matter.
+static void test_live_stacks_known_or_not(void **state)
+{
+    (void)state;
+    struct scenario_pairs all = {0};
+    struct scenario_set set = {.pairs = &all};
+    struct err err = {0};
+    put_file("of/stacks.yml", two);
+    assert_true(load(&set, scenario, &err));
+    static const struct {
+        const char *broken[2], *why, *log, *known;
+    } rows[] = {
+        {{"a.mapping == 1"}, "", "1.5 bob.stderr  1 its log 2", "it is known"},
+        {{"a.mapping == 1"}, "", "   1.5 bob  closed", NULL}, // no sign of it
+        {{"a.mapping == 1"}, "", "", NULL},
+        {{"a.mapping == 1", "a.other == 2"},
+         "",
+         "0.1 alice  closed\n0.2 bob its log\n",
+         "it is known"},
+        {{"a.mapping == 1", "a.other == 2"}, "", "0.1 bob its log", NULL}, // the second is not
+        {{"a.mapping == 1", "a.third == 2"}, "", "0.1 alice  closed\n0.2 bob its log\n", NULL},
+        {{NULL}, "bob: no mapping", "0.1 bob its log", "it is known"}, // it ended before
+        {{"a.mapping == 1"}, "", "0.1 alice  its log", NULL},          // the other one's
+        {{"a.mapping == 1"}, "", "0.1 bobby  its log", NULL},
+        {{"a.mapping == 1"}, "", "0.1 bob\nits log", NULL},
+        {{NULL}, "bob: it hangs", "0.1 bob its log", NULL},
+        {{NULL}, NULL, "0.1 bob its log", NULL},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct result_expectation expectations[3] = {{.text = "a.mapping", .passed = true}};
+        struct result result = {.expectations = expectations,
+                                .expectations_count = 1,
+                                .verdict = VERDICT_FAILED,
+                                .why = rows[i].why};
+        for (unsigned k = 0; k < 2 && rows[i].broken[k]; k++)
+            expectations[result.expectations_count++].text = rows[i].broken[k];
+        const struct scenario_limit *limit =
+            live_stacks_known(set.scenarios[1], &result, bytes_text(rows[i].log));
+        if (rows[i].known) {
+            assert_non_null(limit);
+            assert_string_equal(limit->why, rows[i].known);
+        } else {
+            assert_null(limit);
+        }
+    }
+    scenario_set_free(&set);
+}
+
 static void test_live_stacks_some_with_a_matrix_of_the_file(void **state)
 {
     (void)state;
@@ -141,7 +189,8 @@ static void test_live_stacks_bad_files(void **state)
     check_error("stacks: {}", &all, "1 to 64");
     check_error("limits: []", &all, "1 to 64");
     check_error("stacks: {a: {kind: adapter}}", &all, "'kind: adapter' and 'run' together");
-    check_error("stacks: {a: simrtc}\nlimits: [{stack: a, why: b}]", &all, "'says' and 'why'");
+    check_error("stacks: {a: simrtc}\nlimits: [{stack: a, why: b}]", &all,
+                "'says', 'trace' and 'why'");
     check_error("stacks: {a: simrtc}\nlimits: [{stack: a, says: b, wy: b}]", &all, "why");
     char path[200];
     snprintf(path, sizeof path, "%s/of/stacks.yml", folder);
@@ -210,6 +259,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_live_stacks_every_ordered_pair),
         cmocka_unit_test(test_live_stacks_limits_of_a_pair),
+        cmocka_unit_test(test_live_stacks_known_or_not),
         cmocka_unit_test(test_live_stacks_some_with_a_matrix_of_the_file),
         cmocka_unit_test(test_live_stacks_bad_files),
         cmocka_unit_test(test_live_grid_rows_offer_and_columns_answer),

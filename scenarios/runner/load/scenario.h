@@ -265,7 +265,9 @@ struct scenario_expect {
 
 // What a stack of somebody else is known not to do: a failure that says `says` is that, no news.
 struct scenario_limit {
-    const char *says; // in the reason of the failure
+    const char *says;  // in each expectation that is not met, or in the reason of a failure without
+    const char *trace; // in a line of the trace: what shows that it is this and nothing else
+    int peer;          // whose line that is; -1: anybody's
     const char *why;
 };
 

@@ -69,7 +69,9 @@ struct run *run_new(const struct scenario *scenario, const struct run_options *o
     libenv_reset();
     if (run->uses_sctp)
         sctp_library_start(0);
-    run->trace = trace_of(options->log ? &run->log : NULL, "run");
+    // What is known of stacks is looked for in the trace.
+    bool log = options->log || scenario->limits_count > 0;
+    run->trace = trace_of(log ? &run->log : NULL, "run");
     order_sessions(run);
     watch_start(run);
     run->options.capture |= watch_needs_capture(run);
