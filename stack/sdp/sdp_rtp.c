@@ -126,6 +126,8 @@ static unsigned feedback_of(struct bytes value)
 static bool parse_feedback(struct sdp_rtp *rtp, struct bytes value)
 {
     struct bytes type = field(&value);
+    while (value.len && value.at[value.len - 1] == ' ') // pion: "nack "
+        value.len--;
     unsigned bit = feedback_of(value);
     if (bytes_is(type, "*")) { // RFC 4585 4.2: of all formats
         for (unsigned i = 0; i < rtp->formats_count; i++)

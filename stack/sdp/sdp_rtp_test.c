@@ -339,6 +339,17 @@ static void test_sdp_rtp_feedback_of_all_formats(void **state)
     assert_int_equal(rtp.ignored, 0);
 }
 
+// pion 3.1 ends those that have no parameter with a space.
+static void test_sdp_rtp_feedback_before_spaces(void **state)
+{
+    (void)state;
+    parse_with("a=rtcp-fb:96 nack \r\na=rtcp-fb:96 transport-cc  \r\na=rtcp-fb:97 nack pli \r\n"
+               "a=rtcp-fb:97  ");
+    assert_int_equal(format(96)->feedback, SDP_NACK | SDP_TRANSPORT_CC);
+    assert_int_equal(format(97)->feedback, SDP_PLI);
+    assert_int_equal(rtp.ignored, 0);
+}
+
 // RFC 8285 5, 6: what the session says holds for each section.
 static void test_sdp_rtp_inherits_extensions(void **state)
 {
@@ -445,6 +456,7 @@ int main(void)
         cmocka_unit_test(test_sdp_rtp_simulcast),
         cmocka_unit_test(test_sdp_rtp_first_fmtp_counts),
         cmocka_unit_test(test_sdp_rtp_feedback_of_all_formats),
+        cmocka_unit_test(test_sdp_rtp_feedback_before_spaces),
         cmocka_unit_test(test_sdp_rtp_inherits_extensions),
         cmocka_unit_test(test_sdp_rtp_directions),
         cmocka_unit_test(test_sdp_rtp_written_is_read_again),
