@@ -470,6 +470,15 @@ static void test_frame_buffer_repair_is_little_jitter(void **state)
         assert_true(stats_of(b).delay == (repaired ? 100 : 300) * TIME_MS);
         frame_buffer_free(b);
     }
+    struct frame_buffer *b = frame_buffer_new(90000);
+    frame_buffer_set_rtt(b, 100 * TIME_MS); // a repair takes two and a half of them
+    put_frame(b, 0, 10, 0);
+    check_given(b, 0, 10, 10);
+    put(b, FRAME_TIME + 300 * TIME_MS, 11,
+        (struct shape){.timestamp = FRAME_TICKS, .start = true, .end = true, .recovered = true});
+    check_given(b, FRAME_TIME + 300 * TIME_MS, 11, 11);
+    assert_true(stats_of(b).delay == 250 * TIME_MS);
+    frame_buffer_free(b);
 }
 
 // ---------------------------------------------------------------------------- freezes and pauses

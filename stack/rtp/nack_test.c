@@ -46,6 +46,9 @@ static void test_nack_nothing_is_missed_in_order(void **state)
     nack_packet(n, 0, -1);
     assert_int_equal(nack_missing(n), 0);
     assert_false(nack_gave_up(n));
+    nack_packet(n, 0, NACK_GAP_MAX + 1); // a jump from there
+    assert_int_equal(nack_missing(n), 0);
+    assert_true(nack_gave_up(n));
     nack_free(n);
 }
 
