@@ -2,6 +2,7 @@
 // is asked for; written again it is read as the same packet, and written once more it is the same
 // bytes.
 #include "fuzz/fuzz.h"
+#include "fuzz/kit/rtp_mutate.h"
 #include "stack/rtp/rtcp.h"
 
 // libFuzzer: -max_len=1500
@@ -181,6 +182,11 @@ static void write_and_read(const struct rtcp_packet *p)
     read_packet(&again);
     rtcp_write(&two, &again);
     assert(!two.failed && bytes_equal(writer_bytes(&one), writer_bytes(&two)));
+}
+
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned seed)
+{
+    return seed % 4 ? LLVMFuzzerMutate(data, size, max) : rtcp_mutate(data, size, max, seed / 4);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

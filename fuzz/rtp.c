@@ -2,11 +2,13 @@
 // bytes; its elements are those that a plain walk finds; values that are written are read again;
 // late values change their own bytes alone.
 #include "fuzz/fuzz.h"
+#include "fuzz/kit/rtp_mutate.h"
 #include "stack/rtp/rtp.h"
 
 // libFuzzer: -max_len=1400
 
 #define ROOM 2048
+#define MAP_LEN (1 + RTP_EXTENSIONS) // in front of the packet
 
 // The value of the last element with this id; false: there is none.
 static bool element_find(const struct rtp_packet *packet, unsigned id, struct bytes *out)
@@ -148,6 +150,13 @@ static struct rtp_extension_map map_of(struct reader *r)
                 map.id[i] = 0;
     }
     return map;
+}
+
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned seed)
+{
+    if (size <= MAP_LEN || max <= size || seed % 4)
+        return LLVMFuzzerMutate(data, size, max);
+    return MAP_LEN + rtp_mutate(data + MAP_LEN, size - MAP_LEN, max - MAP_LEN, seed / 4);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
