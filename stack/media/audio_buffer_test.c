@@ -267,6 +267,20 @@ static void test_audio_buffer_learns_the_jitter(void **state)
     audio_buffer_free(buffer);
 }
 
+// Later than any target can be.
+static void test_audio_buffer_learns_no_more_than_its_most(void **state)
+{
+    (void)state;
+    struct audio_buffer *buffer = audio_buffer_new(48000, 48000);
+    for (unsigned i = 0; i < 300; i++) {
+        nanotime at = (nanotime)i * 20 * TIME_MS + (i < 100 ? 0 : 3 * TIME_S);
+        listen(buffer, at);
+        (void)put(buffer, at, i * FRAME, FRAME, false);
+    }
+    assert_true(audio_buffer_stats(buffer).target == AUDIO_BUFFER_MOST);
+    audio_buffer_free(buffer);
+}
+
 static void test_audio_buffer_names_what_it_refuses(void **state)
 {
     (void)state;
@@ -323,6 +337,7 @@ int main(void)
         cmocka_unit_test(test_audio_buffer_stretches_towards_the_target),
         cmocka_unit_test(test_audio_buffer_counts_samples_not_clocks),
         cmocka_unit_test(test_audio_buffer_learns_the_jitter),
+        cmocka_unit_test(test_audio_buffer_learns_no_more_than_its_most),
         cmocka_unit_test(test_audio_buffer_names_what_it_refuses),
         cmocka_unit_test(test_audio_buffer_over_the_wrap),
     };

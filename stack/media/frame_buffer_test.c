@@ -122,6 +122,10 @@ static void test_frame_buffer_end_of_a_key_frame_is_no_beginning(void **state)
     check_nothing(b, 0);
     assert_true(frame_buffer_needs_keyframe(b));
     frame_buffer_free(b);
+    b = frame_buffer_new(90000); // the same with the first number that there is
+    put(b, 0, 0, (struct shape){.end = true, .key = true});
+    assert_true(frame_buffer_needs_keyframe(b));
+    frame_buffer_free(b);
 }
 
 // In whatever order the packets of a frame come, it is whole with the last of them.

@@ -49,11 +49,35 @@ static void test_lip_sync_names_what_it_cannot_use(void **state)
     assert_int_equal(lip_sync_measure(&audio, &other, &out), LIP_SYNC_IMPLAUSIBLE);
 }
 
+// The limits themselves are within.
+static void test_lip_sync_limits(void **state)
+{
+    (void)state;
+    struct lip_sync out;
+    struct lip_sync_stream a = {true, 5, 0, LIP_SYNC_RATE_MIN, 0, 0}, b = a;
+    assert_int_equal(lip_sync_measure(&a, &b, &out), LIP_SYNC_OK);
+    assert_true(out.offset_ns == 0 && out.audio_extra == 0 && out.video_extra == 0);
+    a.rate--;
+    assert_int_equal(lip_sync_measure(&a, &b, &out), LIP_SYNC_UNKNOWN);
+    a = b;
+    for (int i = 0; i < 2; i++) {
+        struct lip_sync_stream *later = i ? &b : &a;
+        later->played_at = LIP_SYNC_OFFSET_MAX_NS;
+        assert_int_equal(lip_sync_measure(&a, &b, &out), LIP_SYNC_OK);
+        assert_true((i ? out.audio_extra : out.video_extra) == LIP_SYNC_OFFSET_MAX_NS);
+        assert_true((i ? out.video_extra : out.audio_extra) == 0);
+        later->played_at++;
+        assert_int_equal(lip_sync_measure(&a, &b, &out), LIP_SYNC_IMPLAUSIBLE);
+        later->played_at = 0;
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_lip_sync_holds_the_earlier_one_back),
         cmocka_unit_test(test_lip_sync_names_what_it_cannot_use),
+        cmocka_unit_test(test_lip_sync_limits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
