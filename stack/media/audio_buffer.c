@@ -47,6 +47,7 @@ struct audio_buffer {
     nanotime least_delay;
 
     uint32_t histogram[BUCKETS];
+    unsigned histogram_top; // from here on all are 0
     bool has_base;
     nanotime base, base_before;
     unsigned base_packets;
@@ -61,6 +62,7 @@ struct audio_buffer *audio_buffer_new(uint32_t clock_rate, uint32_t sample_rate)
     b->sample_rate = sample_rate;
     b->playing_place = -1;
     b->histogram[1] = WHOLE;
+    b->histogram_top = 2;
     b->target = 2 * AUDIO_BUFFER_LEAST;
     b->least_delay = AUDIO_BUFFER_LEAST;
     b->next_at = TIME_NEVER;
@@ -109,13 +111,14 @@ static void learn(struct audio_buffer *b, nanotime now, int64_t timestamp)
     nanotime late = delay - time_min(b->base, b->base_before);
     unsigned bucket = late / BUCKET < BUCKETS - 1 ? (unsigned)(late / BUCKET) : BUCKETS - 1;
     uint32_t sum = 0;
-    for (unsigned i = 0; i < BUCKETS; i++) {
+    b->histogram_top = bucket < b->histogram_top ? b->histogram_top : bucket + 1;
+    for (unsigned i = 0; i < b->histogram_top; i++) {
         b->histogram[i] -= b->histogram[i] >> FORGET_SHIFT;
         sum += b->histogram[i];
     }
     b->histogram[bucket] += WHOLE - sum; // the sum stays
     uint32_t left = WHOLE / QUANTILE_LATE, tail = 0;
-    unsigned at = BUCKETS;
+    unsigned at = b->histogram_top;
     while (at > 1 && tail + b->histogram[at - 1] <= left)
         tail += b->histogram[--at];
     nanotime target = (nanotime)at * BUCKET + BUCKET;
@@ -133,9 +136,9 @@ static void forget_first(struct audio_buffer *b)
 
 static unsigned free_place(struct audio_buffer *b)
 {
-    unsigned place = b->count ? (b->order[b->count - 1] + 1) % AUDIO_BUFFER_PACKETS : 0;
+    unsigned place = 0; // the first: few hold packets, and theirs stays in the processor's cache
     while (b->ring[place].used || (int)place == b->playing_place)
-        place = (place + 1) % AUDIO_BUFFER_PACKETS;
+        place++;
     return place;
 }
 

@@ -21,13 +21,14 @@ struct slot {
     uint16_t width, height;
     uint16_t len;
     nanotime at;
-    uint8_t *bytes; // RTP_PACKET_MAX, once needed
+    uint8_t *bytes; // RTP_PACKET_MAX, once needed; NULL again when another slot took it
 };
 
 struct frame_buffer {
     struct slot slots[FRAME_BUFFER_PACKETS];
     uint32_t clock_rate;
     int64_t next;        // the first sequence that is not done; -1: nothing came yet
+    int64_t spare;       // the first, done or not, whose bytes no other slot has taken
     int64_t newest;      // the highest that came
     bool broken;         // waits for a key frame
     nanotime hole_since; // TIME_NEVER: no hole is being waited for
@@ -96,6 +97,25 @@ static const struct slot *slot_of(const struct frame_buffer *b, int64_t sequence
 {
     const struct slot *slot = &b->slots[(uint64_t)sequence % FRAME_BUFFER_PACKETS];
     return slot->sequence == sequence ? slot : NULL;
+}
+
+// Room for a payload. What is done gives its own: so few are needed, and those stay in the
+// processor's cache.
+static uint8_t *room_take(struct frame_buffer *b)
+{
+    if (b->spare < b->next - FRAME_BUFFER_PACKETS)
+        b->spare = b->next - FRAME_BUFFER_PACKETS;
+    while (b->spare < b->next) {
+        struct slot *slot = slot_at(b, b->spare);
+        bool done = slot->sequence == b->spare++;
+        uint8_t *room = slot->bytes;
+        if (!done || !room)
+            continue;
+        slot->bytes = NULL;
+        slot->len = 0;
+        return room;
+    }
+    return mem_alloc(RTP_PACKET_MAX);
 }
 
 // ------------------------------------------------------------------------------------------- chain
@@ -295,7 +315,7 @@ enum frame_outcome frame_buffer_packet(struct frame_buffer *b, nanotime now,
     if (packet->payload.len > RTP_PACKET_MAX)
         return FRAME_TOO_LONG;
     if (b->next < 0)
-        b->next = packet->sequence;
+        b->next = b->spare = packet->sequence;
     if (packet->sequence < b->next) {
         b->stats.packets_late++;
         return FRAME_LATE;
@@ -314,7 +334,7 @@ enum frame_outcome frame_buffer_packet(struct frame_buffer *b, nanotime now,
     if (slot->sequence == packet->sequence)
         return FRAME_DUPLICATE;
     if (!slot->bytes)
-        slot->bytes = mem_alloc(RTP_PACKET_MAX);
+        slot->bytes = room_take(b);
     slot->sequence = packet->sequence;
     slot->timestamp = packet->timestamp;
     slot->marker = packet->marker;
