@@ -629,6 +629,28 @@ static void test_turn_server_stun_only(void **state)
     turn_server_free(server);
 }
 
+// RFC 5389 12.2: libnice asks as RFC 3489 did, and would find no reflexive candidate without.
+static void test_turn_server_answers_classic_clients(void **state)
+{
+    (void)state;
+    struct turn_server *server = server_new();
+    struct asker a = asker_new(server, "user", "secret");
+    static const char asked[] = "\0\1\0\0classic-client-1";
+    struct datagram request = {a.addr, a.listen, bytes_of(asked, sizeof asked - 1)};
+    assert_int_equal(turn_server_input(server, 0, &request), TURN_KEPT);
+    struct turn_server_output out;
+    assert_true(turn_server_poll(server, 0, &out));
+    assert_int_equal(out.kind, TURN_SERVER_SEND);
+    assert_true(addr_equal(&out.datagram.to, &a.addr));
+    assert_memory_equal(out.datagram.bytes.at,
+                        "\1\1\0\x0c"
+                        "classic-client-1",
+                        20);
+    assert_false(turn_server_poll(server, 0, &out));
+    done(&a);
+    turn_server_free(server);
+}
+
 // Hostile bytes: every truncation and every single-byte change of a good request.
 static void test_turn_server_takes_any_bytes(void **state)
 {
@@ -678,6 +700,7 @@ int main(void)
         cmocka_unit_test(test_turn_server_drops),
         cmocka_unit_test(test_turn_server_queue_full),
         cmocka_unit_test(test_turn_server_stun_only),
+        cmocka_unit_test(test_turn_server_answers_classic_clients),
         cmocka_unit_test(test_turn_server_takes_any_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
