@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/pion/interceptor"
 	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
 	"github.com/pion/rtp/codecs"
@@ -25,6 +26,7 @@ const (
 	bufferMax  = 1 << 20
 	bufferLook = 5 * time.Millisecond
 	gatherMax  = 5 * time.Second
+	waitMax    = 500 * time.Millisecond // for a packet that is missing
 )
 
 var version = "unknown" // set by the linker
@@ -66,6 +68,9 @@ type track struct {
 	begun, broken  bool
 	asked          bool   // for a key frame, by the other side
 	first, highest uint64 // extended sequence numbers
+	next           uint64 // the one that the picture waits for
+	waiting        map[uint64]*rtp.Packet
+	waits          time.Time // since when
 	in, out        map[string]uint64
 	key            bool   // of the frame at hand
 	codec          string // of what came
@@ -152,30 +157,60 @@ func candidate(c *webrtc.ICECandidate) {
 	}
 }
 
-// Packets come in order where none is missing; what comes back later is counted, but no frame is made of it.
+// Frames are made of packets in order: what is missing may come again, pion's interceptors have asked for it.
 func (t *track) count(p *rtp.Packet) {
 	mutex.Lock()
 	defer mutex.Unlock()
 	sequence := t.highest&^0xffff | uint64(p.SequenceNumber)
 	if t.in["packetsReceived"] == 0 {
-		t.first, t.highest, t.broken = sequence, sequence-1, true
+		sequence += 0x10000
+		t.first, t.highest, t.next, t.broken = sequence, sequence-1, sequence, true
+		t.waiting = map[uint64]*rtp.Packet{}
 	} else if int64(sequence)-int64(t.highest) < -0x8000 {
 		sequence += 0x10000
 	} else if int64(sequence)-int64(t.highest) > 0x8000 {
 		sequence -= 0x10000
 	}
+	if t.waiting[sequence] != nil || sequence < t.next && t.Kind == "video" {
+		return // twice, or too late
+	}
 	t.in["packetsReceived"]++
 	t.in["bytesReceived"] += uint64(len(p.Payload))
-	if sequence <= t.highest {
+	if sequence < t.highest {
 		t.in["retransmittedPacketsReceived"]++
-		return
+	} else {
+		t.highest = sequence
 	}
-	t.broken = t.broken || sequence != t.highest+1
-	t.highest = sequence
 	if t.Kind == "audio" {
 		t.in["totalSamplesReceived"] += 960 // as many as 20 ms have
 		return
 	}
+	t.waiting[sequence] = p
+	t.take()
+}
+
+func (t *track) take() {
+	for len(t.waiting) > 0 {
+		p := t.waiting[t.next]
+		if p == nil {
+			if t.waits.IsZero() {
+				t.waits = time.Now()
+			}
+			if time.Since(t.waits) < waitMax {
+				return
+			}
+			for t.broken = true; t.waiting[t.next] == nil; t.next++ {
+			}
+			continue
+		}
+		delete(t.waiting, t.next)
+		t.assemble(p)
+		t.next++
+		t.waits = time.Time{}
+	}
+}
+
+func (t *track) assemble(p *rtp.Packet) {
 	var vp8 codecs.VP8Packet
 	if payload, err := vp8.Unmarshal(p.Payload); err == nil && vp8.S == 1 && vp8.PID == 0 && len(payload) > 0 {
 		t.key = payload[0]&1 == 0 // RFC 6386 9.1
@@ -343,14 +378,32 @@ func trackStats() []keys {
 	return all
 }
 
+// Without RTX, which pion's own list of codecs has: what comes by it pion reads, and gives to nobody. So packets are sent again as they were.
+func engine() (*webrtc.API, error) {
+	m, registry := &webrtc.MediaEngine{}, &interceptor.Registry{}
+	opus := webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeOpus, ClockRate: 48000, Channels: 2, SDPFmtpLine: "minptime=10;useinbandfec=1"}
+	vp8 := webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeVP8, ClockRate: 90000, RTCPFeedback: []webrtc.RTCPFeedback{{Type: "goog-remb"}, {Type: "ccm", Parameter: "fir"}}}
+	err := m.RegisterCodec(webrtc.RTPCodecParameters{RTPCodecCapability: opus, PayloadType: 111}, webrtc.RTPCodecTypeAudio)
+	if err == nil {
+		err = m.RegisterCodec(webrtc.RTPCodecParameters{RTPCodecCapability: vp8, PayloadType: 96}, webrtc.RTPCodecTypeVideo)
+	}
+	if err == nil {
+		err = webrtc.RegisterDefaultInterceptors(m, registry) // NACK and PLI with it
+	}
+	return webrtc.NewAPI(webrtc.WithMediaEngine(m), webrtc.WithInterceptorRegistry(registry)), err
+}
+
 func start(c command) error {
 	config := webrtc.Configuration{ICETransportPolicy: webrtc.NewICETransportPolicy(c.ICETransportPolicy)}
 	for _, s := range c.ICEServers {
 		config.ICEServers = append(config.ICEServers, webrtc.ICEServer{URLs: []string{s.URLs}, Username: s.Username, Credential: s.Credential})
 	}
-	var err error
 	trickle, media = c.Trickle, c.Media
-	if pc, err = webrtc.NewPeerConnection(config); err != nil {
+	api, err := engine()
+	if err != nil {
+		return err
+	}
+	if pc, err = api.NewPeerConnection(config); err != nil {
 		return err
 	}
 	pc.OnICECandidate(candidate)

@@ -1,11 +1,28 @@
 // Does a program speak the adapters' protocol? It plays a peer in small scenarios, a feature each,
 // against this stack.
 #include "scenarios/runner/cli/cli.h"
+#include "scenarios/runner/clips/clip_make.h"
 #include "scenarios/runner/live/live_run.h"
 
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+// A tone and a picture both ways, from clips that are made here: what the program's stack decodes
+// it counts itself. The picture's clip has one key frame.
+#define TONE "tone"
+#define PATTERN "pattern"
+#define FPS 15u
+#define PATTERN_SECONDS 20u
+#define MEDIA                                                                                      \
+    "data: [{label: chat}], media: [{audio: opus, clip: " TONE ", loop: true}, {video: VP8, "      \
+    "clip: " PATTERN ", loop: true, width: 160, height: 120, fps: 15, bitrate: 300kbps}]"
+#define MEDIA_FLOWS                                                                                \
+    "expect:\n"                                                                                    \
+    "  - alice.audio.in.totalSamplesReceived >= 96000 within 12s\n"                                \
+    "  - bob.audio.in.totalSamplesReceived >= 96000 within 12s\n"                                  \
+    "  - alice.video.in.framesDecoded >= 30 within 12s\n"                                          \
+    "  - bob.video.in.framesDecoded >= 30 and bob.video.in.keyFramesDecoded >= 1 within 12s\n"
 
 static const struct {
     const char *name, *peer, *session, *rest; // keys of bob, of the session, and of the file
@@ -91,6 +108,20 @@ static const struct {
      "expect:\n"
      "  - alice.state == connected at 3s\n"
      "  - alice.chat.state == closed within 10s\n"},
+    {"answers-with-media", "", "offerer: alice, " MEDIA, MEDIA_FLOWS},
+    {"offers-media", "", "offerer: bob, " MEDIA, MEDIA_FLOWS},
+    {"gives-a-key-frame", "", "offerer: alice, " MEDIA,
+     "timeline:\n"
+     "  - {at: 8s, keyframe: {peer: alice, track: video}}\n"
+     "expect:\n"
+     "  - alice.video.in.framesDecoded >= 15 at 8s\n"
+     "  - alice.video.keyframes-since-asked >= 1 within 9s\n"},
+    {"asks-for-a-key-frame", "", "offerer: alice, " MEDIA,
+     "timeline:\n"
+     "  - {at: 8s, keyframe: {peer: bob, track: video}}\n"
+     "expect:\n"
+     "  - bob.video.in.framesDecoded >= 15 at 8s\n"
+     "  - bob.video.keyframes-since-asked >= 1 within 9s\n"},
 };
 #define CHECKS (sizeof checks / sizeof checks[0])
 
@@ -104,6 +135,37 @@ static void put_command(struct text *to, char **words, unsigned count)
     text_put(to, line ? line : "[]"); // a word that is no UTF-8 is no word: the loader complains
     free(line);
     json_decref(list);
+}
+
+// The scenarios find it by its name, as if it had been read already.
+static bool add_clip(struct scenario_set *set, const char *name, bool made, struct text *file,
+                     struct err *err)
+{
+    struct scenario_clip *clip = arena_alloc(&set->arena, sizeof *clip);
+    *clip = (struct scenario_clip){.path = name, .next = set->clips};
+    clip->clip = made ? clip_read(text_bytes(file), name, err) : NULL;
+    text_free(file);
+    if (clip->clip)
+        set->clips = clip;
+    return clip->clip;
+}
+
+static bool add_clips(struct scenario_set *set, struct err *err)
+{
+    const struct tone_wish tone = {.hz = 440, .frames = 50, .bitrate = 16000};
+    const struct pattern_wish pattern = {.kind = CODEC_VP8,
+                                         .width = 160,
+                                         .height = 120,
+                                         .fps = FPS,
+                                         .frames = FPS * PATTERN_SECONDS,
+                                         .bitrate = 12000,
+                                         .keyframe_interval = FPS * PATTERN_SECONDS};
+    struct text file = {0};
+    bool made = clip_make_tone(&tone, &file, err);
+    if (!add_clip(set, TONE, made, &file, err))
+        return false;
+    made = clip_make_pattern(&pattern, &file, err);
+    return add_clip(set, PATTERN, made, &file, err);
 }
 
 static bool load_check(struct scenario_set *set, size_t check, char **words, unsigned count,
@@ -149,6 +211,7 @@ int cli_adapter_check(int argc, char **argv)
     int code;
     if (!cli_parse(&about, argc, argv, &words, &code))
         return code;
+    add_clips(&set, &err);
     for (size_t i = 0; i < CHECKS && !err_is_set(&err); i++)
         load_check(&set, i, argv + 1, words, &err);
     if (err_is_set(&err)) {
