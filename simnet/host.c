@@ -132,6 +132,9 @@ enum net_drop host_inject(struct host *host, struct bytes bytes)
         return NET_DELIVERED;
     struct interface *interface = packet ? host_interface(host, &packet->from.ip) : NULL;
     if (packet && (!interface || packet->to.ip.family != packet->from.ip.family)) {
+        if (!interface && !host->has_posed)
+            host->posed_as = packet->from.ip;
+        host->has_posed |= !interface;
         packet_free(&world->packets, packet);
         return NET_DELIVERED;
     }
@@ -151,6 +154,12 @@ enum net_drop host_inject(struct host *host, struct bytes bytes)
     else
         world_carry(world, &interface->up, packet);
     return NET_DELIVERED;
+}
+
+bool host_has_posed(const struct host *host, struct ip *as)
+{
+    *as = host->posed_as;
+    return host->has_posed;
 }
 
 bool host_receive(struct world *world, struct host *host, struct packet *packet)

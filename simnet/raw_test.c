@@ -177,8 +177,15 @@ static void test_raw_forgets_what_is_not_for_the_network(void **state)
     struct made options = ping;
     options.at[9] = UDP;
     options.at[0] = 0x46;
-    assert_int_equal(inject(s.alice, &spoofed), NET_DELIVERED);
+    struct ip as;
     assert_int_equal(inject(s.alice, &multicast), NET_DELIVERED);
+    assert_false(host_has_posed(s.alice, &as));
+    assert_int_equal(inject(s.alice, &spoofed), NET_DELIVERED);
+    spoofed = make(UDP, "192.168.1.8:5000", "198.51.100.2:6000", 4);
+    assert_int_equal(inject(s.alice, &spoofed), NET_DELIVERED);
+    struct addr first = at("192.168.1.9:0");
+    assert_true(host_has_posed(s.alice, &as) && ip_equal(&as, &first.ip)); // the first one
+    assert_false(host_has_posed(s.bob, &as));
     assert_int_equal(inject(s.alice, &ping), NET_DELIVERED);
     assert_int_equal(inject(s.alice, &options), NET_DELIVERED);
     expect_nothing(&s);

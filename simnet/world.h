@@ -148,6 +148,8 @@ enum net_drop host_send(struct host *host, const struct addr *from, const struct
 // meant for it (ICMP, multicast, an address that is not the host's), and forgotten.
 void host_set_raw(struct host *host);
 enum net_drop host_inject(struct host *host, struct bytes packet);
+// Has the raw host sent from an address that is not its own? The first one.
+bool host_has_posed(const struct host *host, struct ip *as);
 
 // ------------------------------------------------------------------------------- streams, over TCP
 //

@@ -54,7 +54,9 @@ struct host {
     void *user;
     struct interface **interfaces;
     unsigned interfaces_count;
-    bool is_raw; // its sockets are outside of the world
+    bool is_raw;    // its sockets are outside of the world
+    bool has_posed; // it has sent as somebody else
+    struct ip posed_as;
     struct table sockets;
     struct rng rng;
     unsigned capture;

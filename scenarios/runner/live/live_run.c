@@ -114,8 +114,8 @@ static bool coturn_start(struct run *run, struct program *p, const struct scenar
         arena_printf(arena, "%u", s->relay_port_max), "--realm", s->realm, "--user",
         arena_printf(arena, "%s:%s", s->user, s->password), "--lt-cred-mech", "--no-tls",
         "--no-dtls", "--no-cli", "--log-file", "stdout", "--simple-log", "--pidfile",
-        LIVE_HOME "/turnserver.pid", "--userdb", LIVE_HOME "/turndb", "--max-allocate-lifetime",
-        arena_printf(arena, "%u", s->lifetime_max_s),
+        LIVE_HOME "/turnserver.pid", "--userdb", LIVE_HOME "/turndb",
+        arena_printf(arena, "--max-allocate-lifetime=%u", s->lifetime_max_s),
         arena_printf(arena, "--stale-nonce=%u", s->nonce_lifetime_s)};
     unsigned count = 0;
     while (argv[count])
@@ -306,6 +306,12 @@ static bool check_peers(struct run *run)
     bool unsupported;
     for (unsigned i = 0; i < run->scenario->peers_count; i++) {
         struct run_peer *peer = &run->peers[i];
+        struct ip as;
+        char ip[IP_TEXT_MAX];
+        if (host_has_posed(peer->host, &as))
+            live_adapter_fail(peer->peer, run_now(run), false,
+                              "it sends packets from %s, which is not its address",
+                              ip_print(&as, ip));
         const char *failure = live_adapter_failure(peer->peer, &unsupported);
         if (!failure)
             continue;
