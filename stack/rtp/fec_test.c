@@ -97,7 +97,7 @@ static void test_fec_masks_reach_to_46_packets(void **state)
     (void)state;
     uint8_t a[20] = {0x80, 96, 0, 0}, b[20] = {0x80, 96, 0, 45}, repair[200];
     struct bytes packets[2] = {bytes_of(a, sizeof a), bytes_of(b, sizeof b)};
-    for (int format = FEC_ULP; format <= FEC_FLEX; format++) {
+    for (enum fec_format format = FEC_ULP; format <= FEC_FLEX; format++) {
         b[3] = 45;
         assert_true(fec_encode(format, packets, 2, repair, sizeof repair) > 0);
         b[3] = 46;
@@ -130,7 +130,7 @@ static void test_fec_hostile_repair_packets_have_an_outcome(void **state)
     uint8_t repair[RTP_PACKET_MAX + FEC_OVERHEAD_MAX], bad[RTP_PACKET_MAX + FEC_OVERHEAD_MAX];
     struct bytes got;
     frame_fill(&f, &rng, 1);
-    for (int format = FEC_ULP; format <= FEC_FLEX; format++) {
+    for (enum fec_format format = FEC_ULP; format <= FEC_FLEX; format++) {
         struct fec_decoder *d = fec_decoder_new(format, 0xabcd);
         size_t len = fec_encode(format, f.packets, COUNT, repair, sizeof repair);
         assert_int_equal(fec_decoder_repair(d, bytes_of(repair, 5)), FEC_TOO_SHORT);
