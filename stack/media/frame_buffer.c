@@ -317,7 +317,7 @@ enum frame_outcome frame_buffer_packet(struct frame_buffer *b, nanotime now,
     if (b->next < 0)
         b->next = b->spare = packet->sequence;
     if (packet->sequence < b->next) {
-        b->stats.packets_late++;
+        b->stats.packets_late += slot_of(b, packet->sequence) == NULL; // else it came before
         return FRAME_LATE;
     }
     enum frame_outcome outcome = FRAME_KEPT;

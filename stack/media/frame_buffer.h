@@ -61,8 +61,8 @@ struct frame_buffer_stats {
     nanotime jitterBufferDelay, jitterBufferTargetDelay, jitterBufferMinimumDelay;
     uint64_t jitterBufferEmittedCount;
     nanotime totalProcessingDelay;
-    uint64_t packets_late;
-    nanotime delay; // what frames are held for now
+    uint64_t packets_late; // without those that came in time, too
+    nanotime delay;        // what frames are held for now
 };
 
 struct frame_buffer *frame_buffer_new(uint32_t clock_rate);

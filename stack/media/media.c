@@ -116,6 +116,7 @@ static void out_begin(struct media *m, struct media_track *t, unsigned index, un
     out->picture_id = (int32_t)(rng_u32(&m->rng) & 0x7fff);
     if (t->config.has_first_sequence)
         out->sequence = t->config.first_sequence;
+    out->first_sequence = out->sequence;
     if (t->config.has_first_timestamp)
         out->first_timestamp = t->config.first_timestamp;
 }
@@ -130,6 +131,7 @@ int media_track_add(struct media *m, const struct media_track_config *config)
     *t = (struct media_track){.config = *config,
                               .current = -1,
                               .limited_since = TIME_NEVER,
+                              .sending_since = TIME_NEVER,
                               .bitrate = config->bitrate,
                               .receive_max = config->receive_max_bps,
                               .layers = config->layers_count ? config->layers_count : 1};

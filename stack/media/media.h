@@ -19,7 +19,6 @@
 
 #define MEDIA_TRACKS_MAX 32
 #define MEDIA_LABEL_MAX 32
-#define MEDIA_LAYERS_MAX 3
 #define MEDIA_CODECS_MAX 4
 #define MEDIA_MID_MAX 32
 

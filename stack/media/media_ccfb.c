@@ -16,7 +16,7 @@
 
 struct media_sent {
     struct sent {
-        bool used;
+        bool used, lost; // lost: reported as not received
         uint16_t sequence, transport;
     } packets[SENT_PACKETS];
 };
@@ -27,17 +27,21 @@ void media_ccfb_sent(struct media_sent **to, uint16_t sequence, uint16_t transpo
 {
     if (!*to)
         *to = mem_zero(1, sizeof **to);
-    (*to)->packets[sequence % SENT_PACKETS] = (struct sent){true, sequence, transport};
+    (*to)->packets[sequence % SENT_PACKETS] = (struct sent){true, false, sequence, transport};
 }
 
-static const struct media_sent *sent_of(const struct media *m, uint32_t ssrc)
+// What was sent under an SSRC; NULL: it is none of ours. `remote`: where its losses are counted;
+// NULL: of repair streams they are not.
+static struct media_sent *sent_of(struct media *m, uint32_t ssrc,
+                                  struct media_remote_inbound **remote)
 {
     uint16_t section = rtp_demux_send_section(m->demux, ssrc);
     if (section >= m->tracks_count)
         return NULL;
-    const struct media_track *t = &m->tracks[section];
+    struct media_track *t = &m->tracks[section];
     for (unsigned i = 0; i < t->layers; i++) {
-        const struct media_stream_out *out = &t->out[i];
+        struct media_stream_out *out = &t->out[i];
+        *remote = out->ssrc == ssrc ? &out->remote : NULL;
         if (out->ssrc == ssrc)
             return out->sent[MEDIA_IN_MEDIA];
         if (out->rtx_ssrc == ssrc)
@@ -46,6 +50,16 @@ static const struct media_sent *sent_of(const struct media *m, uint32_t ssrc)
             return out->sent[MEDIA_IN_FEC];
     }
     return NULL;
+}
+
+// W3C: packetsReportedAsLost, and those of them that came after all.
+static void count_report(struct media_remote_inbound *remote, struct sent *one, bool received)
+{
+    if (!remote || one->lost != received)
+        return;
+    remote->packetsReportedAsLost += !received;
+    remote->packetsReportedAsLostButRecovered += received;
+    one->lost = !received;
 }
 
 // The report's clock as time that never wraps: 1/65536 s in 32 bits.
@@ -66,15 +80,17 @@ void media_ccfb_read(struct media *m, nanotime now, const struct rtcp_packet *pa
     unsigned count = 0;
     m->stats.ccfbMessagesReceived++;
     while (rtcp_ccfb_next(&walk, &block)) {
-        const struct media_sent *sent = sent_of(m, block.ssrc);
+        struct media_remote_inbound *remote;
+        struct media_sent *sent = sent_of(m, block.ssrc, &remote);
         struct rtcp_ccfb_metric metric;
         for (unsigned i = 0; sent && rtcp_ccfb_metric(&block, i, &metric); i++) {
             uint16_t sequence = (uint16_t)(block.begin_sequence + i);
-            const struct sent *one = &sent->packets[sequence % SENT_PACKETS];
+            struct sent *one = &sent->packets[sequence % SENT_PACKETS];
             bool timed = metric.received && metric.offset <= OFFSET_MOST;
             if (!one->used || one->sequence != sequence || (metric.received && !timed) ||
                 count == ARRIVAL_TAKE_MAX)
                 continue;
+            count_report(remote, one, metric.received);
             results[count++] = (struct arrival_result){
                 .sequence = one->transport,
                 .received = timed,

@@ -44,6 +44,46 @@ static void add_out(struct media_outbound *to, const struct media_stream_out *ou
     }
 }
 
+// RFC 6464 3: -dBov; half for each 6 dB.
+uint64_t media_count_amplitude(uint8_t level)
+{
+    static const uint16_t part[] = {1000, 891, 794, 708, 631, 562};
+    unsigned halves = level / 6u;
+    return level >= 127 || halves > 10 ? 0 : (uint64_t)part[level % 6u] >> halves;
+}
+
+uint64_t media_count_energy(uint8_t level, nanotime span)
+{
+    uint64_t amplitude = media_count_amplitude(level);
+    return amplitude * amplitude * (uint64_t)(span / TIME_US);
+}
+
+static void fill_layers(const struct media_track *t, nanotime now, struct media_track_stats *to)
+{
+    to->layers_count = t->layers;
+    for (unsigned i = 0; i < t->layers; i++) {
+        const struct media_stream_out *out = &t->out[i];
+        struct media_layer_stats *layer = &to->layers[i];
+        layer->rid = t->rids[i];
+        layer->out =
+            (struct media_outbound){.ssrc = out->ssrc,
+                                    .rtxSsrc = out->rtx_ssrc,
+                                    .active = t->sending && !t->muted && out->on,
+                                    .qualityLimitationReason = out->on ? "none" : "bandwidth"};
+        add_out(&layer->out, out, now);
+        layer->remote_in = out->remote;
+    }
+}
+
+static void fill_source(const struct media_track *t, struct media_source_stats *source)
+{
+    if (t->config.kind != MEDIA_AUDIO || !t->source_time)
+        return;
+    source->audioLevel = media_count_amplitude(t->source_level);
+    source->totalAudioEnergy = t->source_energy / 1000000;
+    source->totalSamplesDuration = t->source_time;
+}
+
 static void fill_out(const struct media_track *t, nanotime now, struct media_track_stats *to)
 {
     struct media_outbound *out = &to->out;
@@ -59,8 +99,13 @@ static void fill_out(const struct media_track *t, nanotime now, struct media_tra
     out->qualityLimitationReason = t->limited_since == TIME_NEVER ? "none" : "bandwidth";
     out->qualityLimitationBandwidth =
         t->limited + (t->limited_since == TIME_NEVER ? 0 : now - t->limited_since);
+    if (t->sending_since != TIME_NEVER)
+        out->qualityLimitationNone = now - t->sending_since - out->qualityLimitationBandwidth;
     out->qualityLimitationResolutionChanges = t->resolution_changes;
     to->remote_in = t->out[0].remote;
+    fill_source(t, &to->source);
+    if (t->layers > 1)
+        fill_layers(t, now, to);
 }
 
 // --------------------------------------------------------------------------------------- receiving
@@ -86,6 +131,28 @@ static void fill_received(struct media_inbound *in, const struct media_stream_in
     in->pliCount = s->plis;
     in->firCount = s->firs;
     in->audioLevel = 0;
+}
+
+// The streams beside it: those that were signaled with it, or came for it.
+static void fill_repairs(const struct media *m, const struct media_stream_in *s,
+                         struct media_inbound *in)
+{
+    const struct media_agreement *agreement = &m->tracks[s->track].agreement;
+    for (unsigned i = 0; i < agreement->remotes_count; i++) {
+        if (agreement->remotes[i].media == s->ssrc) {
+            in->rtxSsrc = agreement->remotes[i].rtx;
+            in->fecSsrc = agreement->remotes[i].fec;
+        }
+    }
+    for (unsigned i = 0; i < m->streams_count; i++) {
+        const struct media_stream_in *other = &m->streams[i];
+        if (!other->used || other->track != s->track)
+            continue;
+        if (other->role == MEDIA_IN_RTX && other->repairs == (int)(s - m->streams))
+            in->rtxSsrc = other->ssrc;
+        if (other->role == MEDIA_IN_FEC && m->tracks[s->track].layers == 1)
+            in->fecSsrc = other->ssrc;
+    }
 }
 
 static void fill_video(const struct media *m, struct media_inbound *in,
@@ -118,11 +185,8 @@ static void fill_video(const struct media *m, struct media_inbound *in,
 static void fill_audio(struct media_inbound *in, const struct media_stream_in *s,
                        const struct audio_buffer_stats *stats)
 {
-    // Amplitude by -dBov: half for each 6 dB (RFC 6464 3).
-    static const uint16_t level[] = {1000, 891, 794, 708, 631, 562};
-    unsigned halves = s->audio_level / 6u;
-    in->audioLevel =
-        s->audio_level >= 127 || halves > 10 ? 0 : (uint64_t)level[s->audio_level % 6u] >> halves;
+    in->audioLevel = s->has_audio_level ? media_count_amplitude(s->audio_level) : 0;
+    in->totalAudioEnergy = s->audio_energy / 1000000;
     in->packetsDiscarded = stats->packetsDiscarded;
     in->jitterBufferDelay = stats->jitterBufferDelay;
     in->jitterBufferTargetDelay = stats->jitterBufferTargetDelay;
@@ -201,6 +265,7 @@ static void fill_in(struct media *m, nanotime now, const struct media_track *t,
         return;
     const struct media_stream_in *s = &m->streams[t->current];
     fill_received(&to->in, s, t);
+    fill_repairs(m, s, &to->in);
     to->remote_out = s->remote;
     if (s->remote.reportsSent == 0)
         to->remote_out.remoteTimestamp = TIME_NEVER;
@@ -222,7 +287,8 @@ static void fill_in(struct media *m, nanotime now, const struct media_track *t,
 
 void media_track_stats(struct media *m, nanotime now, unsigned track, struct media_track_stats *out)
 {
-    *out = (struct media_track_stats){.codec = "", .out.qualityLimitationReason = "none"};
+    *out =
+        (struct media_track_stats){.codec = "", .mid = "", .out.qualityLimitationReason = "none"};
     out->in.lastPacketReceivedTimestamp = out->in.estimatedPlayoutTimestamp = TIME_NEVER;
     out->remote_out.remoteTimestamp = TIME_NEVER;
     if (track >= m->tracks_count)
@@ -232,6 +298,8 @@ void media_track_stats(struct media *m, nanotime now, unsigned track, struct med
     out->sends = flows && t->agreement.send;
     out->receives = flows && t->agreement.receive;
     out->codec = t->codec && flows ? t->codec->name : "";
+    out->mid = flows ? t->mid : "";
+    out->payload_type = t->format && flows ? t->format->send_type : 0;
     out->quality.digits = t->digits;
     fill_out(t, now, out);
     fill_in(m, now, t, out);

@@ -60,6 +60,11 @@ static void block_read(struct media *m, nanotime now, const struct rtcp_block *b
     struct media_remote_inbound *remote = &out->remote;
     uint32_t rate = track->codec ? track->codec->clock_rate : 90000;
     remote->packetsLost = block->cumulative_lost;
+    // RFC 3550 6.4.1: from the first number that went out to the highest that came, with its
+    // cycles.
+    int64_t expected = (int64_t)(block->highest_sequence - out->first_sequence) + 1;
+    if (expected > block->cumulative_lost && expected <= (int64_t)out->packets)
+        remote->packetsReceived = (uint64_t)(expected - block->cumulative_lost);
     remote->fractionLost = (uint64_t)block->fraction_lost * RNG_BILLION / 256;
     remote->jitter = (nanotime)block->jitter * TIME_S / rate;
     track->loss_256 = block->fraction_lost;

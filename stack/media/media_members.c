@@ -9,6 +9,7 @@
 #define OUT(field, unit, meaning) TRACK("out.", out, field, unit, meaning)
 #define REMOTE_IN(field, unit, meaning) TRACK("remote-in.", remote_in, field, unit, meaning)
 #define REMOTE_OUT(field, unit, meaning) TRACK("remote-out.", remote_out, field, unit, meaning)
+#define SOURCE(field, unit, meaning) TRACK("source.", source, field, unit, meaning)
 #define OWN(name, field, unit, meaning)                                                            \
     {                                                                                              \
         name, UNIT_##unit, offsetof(struct media_track_stats, field), meaning                      \
@@ -16,9 +17,12 @@
 
 const struct media_member media_track_members[] = {
     OWN("codec", codec, WORD, "the codec agreed on, as SDP spells it"),
+    OWN("payload-type", payload_type, COUNT, "of that codec, as it is sent"),
     OWN("sends", sends, BOOL, "this side may send (direction agreed on)"),
     OWN("receives", receives, BOOL, "this side may receive"),
     IN(ssrc, COUNT, "of the stream received, the latest"),
+    IN(rtxSsrc, COUNT, "of its retransmissions; 0: none came"),
+    IN(fecSsrc, COUNT, "of its forward error correction; 0: none came of its own"),
     IN(packetsReceived, COUNT, "RTP packets, without RTX and FEC"),
     IN(bytesReceived, COUNT, "bytes of their payloads"),
     IN(headerBytesReceived, COUNT, "bytes of their headers and padding"),
@@ -64,6 +68,7 @@ const struct media_member media_track_members[] = {
     IN(removedSamplesForAcceleration, COUNT, "left out to play faster"),
     IN(totalSamplesDuration, TIME, "of all samples played"),
     IN(audioLevel, THOUSANDTH, "0 to 1, from the header extension of the last packet"),
+    IN(totalAudioEnergy, MILLIONTH, "square of the level, summed over time, s"),
     OUT(ssrc, COUNT, "of the first stream"),
     OUT(rtxSsrc, COUNT, "of its retransmissions"),
     OUT(packetsSent, COUNT, "RTP packets, retransmissions included"),
@@ -85,10 +90,14 @@ const struct media_member media_track_members[] = {
     OUT(hugeFramesSent, COUNT, "of more than 2.5 times the average size"),
     OUT(totalPacketSendDelay, TIME, "from the source to the network, summed over packets"),
     OUT(qualityLimitationReason, WORD, "none, or bandwidth"),
+    OUT(qualityLimitationNone, TIME, "qualityLimitationDurations: of none"),
     OUT(qualityLimitationBandwidth, TIME, "qualityLimitationDurations: of bandwidth"),
     OUT(qualityLimitationResolutionChanges, COUNT, "times that the size of the picture changed"),
     OUT(active, BOOL, "something is being sent"),
+    REMOTE_IN(packetsReceived, COUNT, "by the highest number and the losses it reports"),
     REMOTE_IN(packetsLost, SIGNED, "as the other side reports of our stream"),
+    REMOTE_IN(packetsReportedAsLost, COUNT, "by feedback of RFC 8888"),
+    REMOTE_IN(packetsReportedAsLostButRecovered, COUNT, "of them, reported as received later"),
     REMOTE_IN(jitter, TIME, "as the other side reports of our stream"),
     REMOTE_IN(fractionLost, BILLIONTH, "in its last report"),
     REMOTE_IN(roundTripTime, TIME, "by its last report (LSR, DLSR)"),
@@ -101,6 +110,9 @@ const struct media_member media_track_members[] = {
     REMOTE_OUT(roundTripTime, TIME, "by RRTR and DLRR (RFC 3611 4.5)"),
     REMOTE_OUT(totalRoundTripTime, TIME, "sum of the measurements"),
     REMOTE_OUT(roundTripTimeMeasurements, COUNT, "how many"),
+    SOURCE(audioLevel, THOUSANDTH, "0 to 1, of the last frame"),
+    SOURCE(totalAudioEnergy, MILLIONTH, "square of the level, summed over time, s"),
+    SOURCE(totalSamplesDuration, TIME, "of all samples that the source made"),
     OWN("mos", quality.mos, THOUSANDTH, "mean opinion score by G.107, 1 to 4.5; 0: no audio came"),
     OWN("r-factor", quality.r_factor, THOUSANDTH, "the R that the score comes from"),
     OWN("delay", quality.delay, TIME, "mouth to ear, as the score takes it"),

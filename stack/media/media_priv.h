@@ -62,6 +62,7 @@ struct media_stream_out {
     uint32_t ssrc, rtx_ssrc, fec_ssrc;
     uint16_t sequence, rtx_sequence, fec_sequence; // of the next packet
     uint32_t first_timestamp;
+    uint16_t first_sequence; // of the packets under this SSRC
     int32_t picture_id;
     uint8_t tl0picidx;
     bool on;           // its layer has bandwidth
@@ -119,6 +120,8 @@ struct media_stream_in {
     uint64_t intact, damaged, missing;
     int64_t last_counter; // of synthetic frames; -1: none
     uint8_t audio_level;
+    bool has_audio_level;
+    uint64_t audio_energy; // level^2 over time, in 10^-12 s
     uint64_t width, height;
     nanotime processing; // sum: first packet of a frame to its playout
     nanotime recent[128];
@@ -156,6 +159,10 @@ struct media_track {
     struct media_stream_out out[MEDIA_LAYERS_MAX];
     unsigned layers;
     uint32_t loss_256;               // reported, for FEC's share
+    uint8_t source_level;            // -dBov, of the last frame of audio
+    uint64_t source_energy;          // level^2 over time, in 10^-12 s
+    nanotime source_time;            // of the frames of audio
+    nanotime sending_since;          // TIME_NEVER: it never did
     nanotime limited_since, limited; // quality limitation by bandwidth
     uint64_t resolution_changes;
 
@@ -322,6 +329,9 @@ bool media_sync_offset(const struct media *m, const struct media_track *t, nanot
 nanotime media_sync_playout(nanotime now, const struct media_stream_in *s);
 
 // media_count.c
+uint64_t media_count_amplitude(uint8_t level); // thousandths of full scale, of -dBov
+// What a span at a level adds to the energy, in 10^-12 s.
+uint64_t media_count_energy(uint8_t level, nanotime span);
 void media_count_recent(nanotime *recent, uint64_t count, nanotime now);
 uint64_t media_count_per_second(const nanotime *recent, uint64_t count, nanotime now);
 

@@ -165,6 +165,8 @@ static void take_audio(struct media *m, nanotime now, struct media_stream_in *s,
                               .payload = packet->payload};
     s->frame_time = (nanotime)info->samples * TIME_S / s->receiver.config.clock_rate;
     bool kept = audio_buffer_packet(s->audio, now, &in) == AUDIO_KEPT;
+    if (s->has_audio_level && !recovered)
+        s->audio_energy += media_count_energy(s->audio_level, s->frame_time);
     s->recovered += recovered && kept;
     s->fec_packets += recovered; // W3C fecPacketsReceived: in-band, too
     s->fec_bytes += recovered ? packet->payload.len : 0;
@@ -365,8 +367,10 @@ static enum media_drop input(struct media *m, nanotime now, struct bytes datagra
         return drop_of(outcome);
     if (values.has & 1u << RTP_RID)
         (void)bytes_copy_text(values.rid, s->rid, sizeof s->rid);
-    if (values.has & 1u << RTP_AUDIO_LEVEL)
+    if (values.has & 1u << RTP_AUDIO_LEVEL) {
         s->audio_level = values.audio_level;
+        s->has_audio_level = true;
+    }
     if (s->role == MEDIA_IN_RTX)
         return take_rtx(m, now, s, format, &packet, &values);
     if (s->role == MEDIA_IN_FEC)

@@ -76,6 +76,7 @@ void media_send_start(struct media *m, nanotime now, struct media_track *t)
     if (t->sending)
         return;
     t->sending = true;
+    t->sending_since = time_min(t->sending_since, now);
     t->dtmf_format = NULL;
     for (unsigned i = 0; i < t->agreement.formats_count; i++) {
         const struct media_format *format = &t->agreement.formats[i];
@@ -382,6 +383,12 @@ static void count_frame(struct media_track *t, nanotime now, const struct source
     // Huge: more than 2.5 times the average so far.
     if (out->frames && frame->bytes.len * out->frames * 2 > out->frame_bytes * 5)
         out->huge_frames++;
+    if (t->config.kind == MEDIA_AUDIO) {
+        nanotime span = (nanotime)frame->duration * TIME_S / t->codec->clock_rate;
+        t->source_level = frame->audio_level;
+        t->source_energy += media_count_energy(frame->audio_level, span);
+        t->source_time += span;
+    }
     media_count_recent(out->recent, out->frames, now);
     out->frames++;
     out->keyframes += frame->keyframe;

@@ -38,6 +38,7 @@ static void layer_redraw(struct media *m, unsigned track, unsigned layer)
     out->fec_ssrc = draw_again(m, track, out->fec_ssrc, out->flex_packets > 0);
     out->acknowledged = false; // RFC 9143 15.1: the mid goes with the new one
     out->remote = (struct media_remote_inbound){0};
+    out->first_sequence = out->sequence;
     // RFC 3550 6.4.1: a sender's counts begin anew with its SSRC.
     out->told_packets = out->packets - out->rtx_packets - out->flex_packets;
     out->told_bytes = out->payload_bytes - out->rtx_bytes - out->flex_bytes;

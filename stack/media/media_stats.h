@@ -10,9 +10,11 @@
 
 #include "base/clock.h"
 
+#define MEDIA_LAYERS_MAX 3
+
 // RTCInboundRtpStreamStats, with its parents.
 struct media_inbound {
-    uint64_t ssrc;
+    uint64_t ssrc, rtxSsrc, fecSsrc; // of its repair streams; 0: none
     uint64_t packetsReceived, bytesReceived, headerBytesReceived;
     int64_t packetsLost;
     nanotime jitter;
@@ -36,7 +38,8 @@ struct media_inbound {
     uint64_t totalSamplesReceived, concealedSamples, silentConcealedSamples, concealmentEvents;
     uint64_t insertedSamplesForDeceleration, removedSamplesForAcceleration;
     nanotime totalSamplesDuration;
-    uint64_t audioLevel; // thousandths of full scale
+    uint64_t audioLevel;       // thousandths of full scale
+    uint64_t totalAudioEnergy; // millionths of a second at full scale, by the levels told
 };
 
 // RTCOutboundRtpStreamStats, with its parents and its source.
@@ -50,15 +53,17 @@ struct media_outbound {
     uint64_t frameWidth, frameHeight, framesPerSecond;
     uint64_t framesSent, framesEncoded, keyFramesEncoded, hugeFramesSent;
     nanotime totalPacketSendDelay;
-    const char *qualityLimitationReason; // none, bandwidth
-    nanotime qualityLimitationBandwidth; // of qualityLimitationDurations
+    const char *qualityLimitationReason;                        // none, bandwidth
+    nanotime qualityLimitationNone, qualityLimitationBandwidth; // of qualityLimitationDurations
     uint64_t qualityLimitationResolutionChanges;
     bool active;
 };
 
 // RTCRemoteInboundRtpStreamStats: what the receiver reports of our stream.
 struct media_remote_inbound {
+    uint64_t packetsReceived; // by the highest number and the losses that it reports
     int64_t packetsLost;
+    uint64_t packetsReportedAsLost, packetsReportedAsLostButRecovered; // RFC 8888
     nanotime jitter;
     uint64_t fractionLost; // per billion
     nanotime roundTripTime, totalRoundTripTime;
@@ -71,6 +76,20 @@ struct media_remote_outbound {
     nanotime remoteTimestamp;
     nanotime roundTripTime, totalRoundTripTime; // by DLRR (RFC 3611 4.5)
     uint64_t roundTripTimeMeasurements;
+};
+
+// RTCAudioSourceStats; what RTCVideoSourceStats has is that of the frames sent.
+struct media_source_stats {
+    uint64_t audioLevel;       // thousandths of full scale
+    uint64_t totalAudioEnergy; // millionths of a second at full scale
+    nanotime totalSamplesDuration;
+};
+
+// One layer of a simulcast: an RTCOutboundRtpStreamStats of its own.
+struct media_layer_stats {
+    const char *rid;
+    struct media_outbound out;
+    struct media_remote_inbound remote_in;
 };
 
 // What the W3C has no name for.
@@ -92,11 +111,16 @@ struct media_quality {
 struct media_track_stats {
     bool sends, receives; // negotiated
     const char *codec;    // "opus", "VP8"; "" until agreed on
+    const char *mid;      // "" until agreed on
+    uint64_t payload_type;
     struct media_inbound in;
     struct media_outbound out;
     struct media_remote_inbound remote_in;
     struct media_remote_outbound remote_out;
     struct media_quality quality;
+    struct media_source_stats source;
+    struct media_layer_stats layers[MEDIA_LAYERS_MAX];
+    unsigned layers_count; // 0: no simulcast
 };
 
 // RTCTransportStats and RTCIceCandidatePairStats, as far as media knows them, and congestion
@@ -134,8 +158,8 @@ struct media_member {
     size_t offset; // in struct media_track_stats, or struct media_transport_stats
     const char *meaning;
 };
-// Of a track, in groups: "in.", "out.", "remote-in.", "remote-out." before W3C names, nothing
-// before our own. Ends with a NULL name.
+// Of a track, in groups: "in.", "out.", "remote-in.", "remote-out.", "source." before W3C names,
+// nothing before our own. Ends with a NULL name.
 extern const struct media_member media_track_members[];
 extern const struct media_member media_transport_members[];
 

@@ -308,6 +308,59 @@ static void test_media_ccfb_hostile_reports(void **state)
     media_world_free(world);
 }
 
+// What getStats() has of a simulcast: a stream for each layer, with its name, beside their sum.
+static void test_media_stats_of_layers(void **state)
+{
+    (void)state;
+    struct media_world *world = media_world_new(NULL);
+    struct media_track_config config = vp8;
+    config.layers[0] = (struct media_layer){"q", 4, 100000};
+    config.layers[1] = (struct media_layer){"f", 1, 700000};
+    config.layers_count = 2;
+    unsigned video = media_world_track(world, &config, true, false);
+    media_world_start(world);
+    media_world_run(world, 10 * TIME_S);
+    struct media_track_stats sent = media_world_stats(world, 0, video);
+    assert_string_equal(sent.mid, "0");
+    assert_int_equal(sent.payload_type, 96);
+    assert_int_equal(sent.layers_count, 2);
+    assert_string_equal(sent.layers[0].rid, "q");
+    assert_string_equal(sent.layers[1].rid, "f");
+    assert_int_equal(sent.layers[0].out.frameWidth, 160);
+    assert_int_equal(sent.layers[1].out.frameWidth, 640);
+    assert_int_not_equal(sent.layers[0].out.ssrc, sent.layers[1].out.ssrc);
+    assert_int_equal(sent.layers[0].out.packetsSent + sent.layers[1].out.packetsSent,
+                     sent.out.packetsSent);
+    assert_true(sent.layers[1].out.active);
+    for (unsigned i = 0; i < 2; i++) { // all but those since the last report
+        const struct media_layer_stats *layer = &sent.layers[i];
+        uint64_t media = layer->out.packetsSent - layer->out.retransmittedPacketsSent;
+        assert_in_range(layer->remote_in.packetsReceived, media - media / 10, media);
+    }
+    assert_true(sent.out.qualityLimitationNone + sent.out.qualityLimitationBandwidth ==
+                10 * TIME_S);
+    media_world_free(world);
+}
+
+// The source's energy and the receiver's, by the levels in the header extension, are the same.
+static void test_media_stats_of_audio_energy(void **state)
+{
+    (void)state;
+    struct media_world *world = media_world_new(NULL);
+    unsigned audio = media_world_track(world, &opus, true, false);
+    media_world_start(world);
+    media_world_run(world, 10 * TIME_S);
+    struct media_track_stats sent = media_world_stats(world, 0, audio);
+    struct media_track_stats got = media_world_stats(world, 1, audio);
+    assert_in_range(sent.source.totalSamplesDuration, 9950 * TIME_MS, 10020 * TIME_MS);
+    // -20 to -29 dBov: a hundredth to a thousandth of full scale's energy.
+    assert_in_range(sent.source.totalAudioEnergy, 10000, 100000);
+    assert_in_range(got.in.totalAudioEnergy, sent.source.totalAudioEnergy * 99 / 100,
+                    sent.source.totalAudioEnergy);
+    assert_in_range(got.in.audioLevel, 31, 100);
+    media_world_free(world);
+}
+
 static unsigned rembs;
 static nanotime last_remb;
 static void count_rembs(struct media_world *world, int from, struct media_flying *packet)
@@ -398,6 +451,8 @@ int main(void)
         cmocka_unit_test(test_media_on_a_long_path_rtx_is_waited_for),
         cmocka_unit_test(test_media_nacks_do_not_wait_for_reports),
         cmocka_unit_test(test_media_receive_max_is_told_each_second_and_at_once_when_it_falls),
+        cmocka_unit_test(test_media_stats_of_layers),
+        cmocka_unit_test(test_media_stats_of_audio_energy),
         cmocka_unit_test(test_media_ccfb_finds_the_bottleneck),
         cmocka_unit_test(test_media_ccfb_hostile_reports),
         cmocka_unit_test(test_media_fec_brings_lost_video_back),

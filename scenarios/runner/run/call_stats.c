@@ -2,8 +2,8 @@
 // (https://www.w3.org/TR/webrtc-stats/). Nothing here changes a peer: a run goes the same way
 // whether somebody asks or not.
 //
-// An object is named after its track ("inbound-audio"). Of a simulcast there is one outbound-rtp,
-// the sum of its layers; of candidates and pairs, those of the selected pair.
+// An object is named after its track ("inbound-audio"), of a simulcast after track and layer
+// ("outbound-video-q"); of candidates and pairs there are those of the selected pair.
 #include "scenarios/runner/run/run_priv.h"
 
 #include "reports/stats.h"
@@ -18,19 +18,29 @@ struct view {
     struct run_peer *peer;
     nanotime at;
     struct peer_stats stats;
+    struct media_transport_stats media;
+    bool plays; // audio of a track
+    nanotime played;
+    uint64_t samples;
     struct stats *to;
 };
 
 struct track_view {
     const struct scenario_track *track;
     const struct codec *codec; // agreed on; NULL: not yet
+    const char *rid;           // of the layer that `stats` is of; NULL: no simulcast
+    unsigned layer;
+    bool ccfb; // RFC 8888 tells of losses
     struct media_track_stats stats;
 };
 
 // "inbound-audio"
 static const char *id_of(char id[ID_MAX], const char *what, const struct track_view *t)
 {
-    snprintf(id, ID_MAX, "%s-%s", what, t->track->label);
+    bool of_layer =
+        t->rid && (strcmp(what, "outbound") == 0 || strcmp(what, "remote-inbound") == 0);
+    snprintf(id, ID_MAX, "%s-%s%s%s", what, t->track->label, of_layer ? "-" : "",
+             of_layer ? t->rid : "");
     return id;
 }
 
@@ -80,6 +90,7 @@ static bool fits_kind(const char *name, bool video)
                                            "removedSamplesForAcceleration",
                                            "totalSamplesDuration",
                                            "audioLevel",
+                                           "totalAudioEnergy",
                                            NULL};
     return !is_one_of(name, video ? of_audio : of_video);
 }
@@ -131,13 +142,19 @@ static void put_member(struct stats *to, const char *name, const struct media_me
 // Of members whose zero means nothing: whether this one says something.
 static bool is_known(const char *name, const char *prefix, const struct track_view *t)
 {
+    static const char *const durations[] = {"qualityLimitationNone", "qualityLimitationBandwidth",
+                                            NULL}; // of qualityLimitationDurations
     if (strcmp(name, "rtxSsrc") == 0)
-        return t->stats.out.rtxSsrc != 0;
+        return (strcmp(prefix, "in.") == 0 ? t->stats.in.rtxSsrc : t->stats.out.rtxSsrc) != 0;
+    if (strcmp(name, "fecSsrc") == 0)
+        return t->stats.in.fecSsrc != 0;
+    if (strncmp(name, "packetsReportedAsLost", strlen("packetsReportedAsLost")) == 0)
+        return t->ccfb;
     if (strcmp(name, "roundTripTime") == 0)
         return strcmp(prefix, "remote-in.") == 0
                    ? t->stats.remote_in.roundTripTimeMeasurements > 0
                    : t->stats.remote_out.roundTripTimeMeasurements > 0;
-    return strcmp(name, "qualityLimitationBandwidth") != 0; // that is qualityLimitationDurations
+    return !is_one_of(name, durations);
 }
 
 // The members of one group ("in.") of a track.
@@ -172,7 +189,10 @@ static void put_inbound(struct stats *to, const struct track_view *t)
     bool reported = t->stats.remote_out.reportsSent > 0;
     stream_begin(to, "inbound-rtp", "inbound", t);
     stats_text(to, "trackIdentifier", t->track->label);
+    stats_text(to, "mid", t->stats.mid && t->stats.mid[0] ? t->stats.mid : NULL);
     stats_text(to, "remoteId", reported ? id_of(id, "remote-outbound", t) : NULL);
+    if (t->track->config.kind == MEDIA_AUDIO)
+        stats_text(to, "playoutId", "playout");
     put_group(to, "in.", t);
     if (!reported)
         return;
@@ -188,12 +208,23 @@ static void put_source(struct stats *to, const struct track_view *t)
     stats_object(to, "media-source", id_of(id, "source", t));
     stats_text(to, "trackIdentifier", t->track->label);
     stats_text(to, "kind", media_kind_name(t->track->config.kind));
-    if (t->track->config.kind == MEDIA_AUDIO)
+    if (t->track->config.kind == MEDIA_AUDIO) {
+        put_group(to, "source.", t);
         return;
+    }
     stats_number(to, "width", (int64_t)t->stats.out.frameWidth);
     stats_number(to, "height", (int64_t)t->stats.out.frameHeight);
     stats_number(to, "frames", (int64_t)t->stats.out.framesEncoded);
     stats_number(to, "framesPerSecond", (int64_t)t->stats.out.framesPerSecond);
+}
+
+static void put_durations(struct stats *to, const struct track_view *t)
+{
+    stats_nested(to, "qualityLimitationDurations");
+    stats_duration(to, "none", t->stats.out.qualityLimitationNone);
+    stats_duration(to, "cpu", 0); // of virtual time, coding takes none
+    stats_duration(to, "bandwidth", t->stats.out.qualityLimitationBandwidth);
+    stats_duration(to, "other", 0);
 }
 
 static void put_outbound(struct stats *to, const struct track_view *t)
@@ -203,19 +234,38 @@ static void put_outbound(struct stats *to, const struct track_view *t)
     bool reported = remote->roundTripTimeMeasurements || remote->packetsLost || remote->jitter;
     stream_begin(to, "outbound-rtp", "outbound", t);
     stats_text(to, "mediaSourceId", id_of(id, "source", t));
+    stats_text(to, "mid", t->stats.mid && t->stats.mid[0] ? t->stats.mid : NULL);
+    stats_text(to, "rid", t->rid);
+    stats_number(to, "encodingIndex", t->layer);
     stats_text(to, "remoteId", reported ? id_of(id, "remote-inbound", t) : NULL);
     put_group(to, "out.", t);
     if (t->track->config.kind == MEDIA_VIDEO) {
-        stats_nested(to, "qualityLimitationDurations");
-        stats_duration(to, "bandwidth", t->stats.out.qualityLimitationBandwidth);
+        stats_text(to, "scalabilityMode", "L1T1"); // this stack sends no other
+        if (!t->rid)
+            put_durations(to, t);
     }
-    put_source(to, t);
     if (!reported)
         return;
     stream_begin(to, "remote-inbound-rtp", "remote-inbound", t);
     stats_text(to, "localId", id_of(id, "outbound", t));
     stats_number(to, "ssrc", (int64_t)t->stats.out.ssrc);
     put_group(to, "remote-in.", t);
+}
+
+// One for each layer of a simulcast.
+static void put_outbounds(struct stats *to, const struct track_view *t)
+{
+    put_source(to, t);
+    if (t->stats.layers_count == 0)
+        put_outbound(to, t);
+    for (unsigned i = 0; i < t->stats.layers_count; i++) {
+        struct track_view layer = *t;
+        layer.rid = t->stats.layers[i].rid;
+        layer.layer = i;
+        layer.stats.out = t->stats.layers[i].out;
+        layer.stats.remote_in = t->stats.layers[i].remote_in;
+        put_outbound(to, &layer);
+    }
 }
 
 static void put_codec(struct stats *to, const struct track_view *t)
@@ -228,13 +278,12 @@ static void put_codec(struct stats *to, const struct track_view *t)
     stats_number(to, "clockRate", t->codec->clock_rate);
     if (!t->codec->video)
         stats_number(to, "channels", t->codec->channels);
-    if (t->codec->static_type >= 0)
-        stats_number(to, "payloadType", t->codec->static_type);
+    stats_number(to, "payloadType", (int64_t)t->stats.payload_type);
 }
 
 static void put_track(struct view *view, unsigned index, const struct scenario_track *track)
 {
-    struct track_view t = {.track = track};
+    struct track_view t = {.track = track, .ccfb = view->media.ccfbMessagesReceived > 0};
     view->run->ops->track_stats(view->peer->peer, view->at, index, &t.stats);
     if (t.stats.codec) // the session has begun
         t.codec = codec_by_name(track->config.kind == MEDIA_VIDEO, bytes_text(t.stats.codec));
@@ -243,7 +292,12 @@ static void put_track(struct view *view, unsigned index, const struct scenario_t
     if (t.stats.receives && t.stats.in.packetsReceived)
         put_inbound(view->to, &t);
     if (t.stats.sends)
-        put_outbound(view->to, &t);
+        put_outbounds(view->to, &t);
+    if (t.stats.receives && track->config.kind == MEDIA_AUDIO) {
+        view->played += t.stats.in.totalSamplesDuration;
+        view->samples += t.stats.in.totalSamplesReceived;
+        view->plays = true;
+    }
 }
 
 // ------------------------------------------------------------------------------------ the
@@ -265,8 +319,12 @@ static void put_transport(struct view *view)
     stats_text(to, "localCertificateId", "certificate");
     stats_text(to, "remoteCertificateId", up ? "remote-certificate" : NULL);
     stats_text(to, "tlsVersion", up ? "FEFD" : NULL); // DTLS 1.2
+    stats_text(to, "srtpCipher",
+               s->srtp_profile == SECURE_NONE ? NULL : secure_profile_name(s->srtp_profile));
     if (s->dtls_state != DTLS_NEW)
         stats_text(to, "dtlsRole", s->dtls_role == DTLS_CLIENT ? "client" : "server");
+    stats_number(to, "ccfbMessagesSent", (int64_t)view->media.ccfbMessagesSent);
+    stats_number(to, "ccfbMessagesReceived", (int64_t)view->media.ccfbMessagesReceived);
 }
 
 static void put_candidate(struct stats *to, const struct ice_candidate *candidate, bool local)
@@ -290,11 +348,9 @@ static void put_candidate(struct stats *to, const struct ice_candidate *candidat
 static void put_pair(struct view *view)
 {
     const struct peer_stats *s = &view->stats;
-    struct media_transport_stats media = {0};
+    const struct media_transport_stats media = view->media;
     if (!s->has_selected)
         return;
-    if (view->run->ops->transport_stats)
-        view->run->ops->transport_stats(view->peer->peer, &media);
     stats_object(view->to, "candidate-pair", SELECTED);
     stats_text(view->to, "transportId", "transport");
     stats_text(view->to, "localCandidateId", "local-candidate");
@@ -306,6 +362,18 @@ static void put_pair(struct view *view)
         stats_number(view->to, "availableOutgoingBitrate", (int64_t)media.availableOutgoingBitrate);
     put_candidate(view->to, &s->selected.local, true);
     put_candidate(view->to, &s->selected.remote, false);
+}
+
+// RTCAudioPlayoutStats: a device that is never late, so nothing is made up for it.
+static void put_playout(struct view *view)
+{
+    stats_object(view->to, "media-playout", "playout");
+    stats_text(view->to, "kind", "audio");
+    stats_duration(view->to, "synthesizedSamplesDuration", 0);
+    stats_number(view->to, "synthesizedSamplesEvents", 0);
+    stats_duration(view->to, "totalSamplesDuration", view->played);
+    stats_duration(view->to, "totalPlayoutDelay", 0);
+    stats_number(view->to, "totalSamplesCount", (int64_t)view->samples);
 }
 
 static unsigned identity_of(const struct run_peer *peer)
@@ -345,6 +413,8 @@ static void put_peer(struct view *view)
     const struct scenario *scenario = view->run->scenario;
     const struct run_peer *peer = view->peer;
     view->run->ops->stats(peer->peer, &view->stats);
+    if (view->run->ops->transport_stats)
+        view->run->ops->transport_stats(peer->peer, &view->media);
     stats_peer(view->to, peer->scenario->name);
     stats_object(view->to, "peer-connection", "peer-connection");
     stats_number(view->to, "dataChannelsOpened", view->stats.channels_opened);
@@ -361,6 +431,8 @@ static void put_peer(struct view *view)
     const struct scenario_session *session = &scenario->sessions[peer->session];
     for (unsigned i = 0; i < session->tracks_count; i++)
         put_track(view, i, &session->tracks[i]);
+    if (view->plays)
+        put_playout(view);
 }
 
 // ------------------------------------------------------------------------------------- over the

@@ -2,11 +2,12 @@
 #include "scenarios/runner/run/call_decode.h"
 #include "scenarios/runner/run/metrics_priv.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stddef.h>
 #include <stdio.h>
 
-#define MEMBERS_MAX 100 // of media_stats.h's tables
+#define MEMBERS_MAX 200 // of media_stats.h's tables, and of what is decoded, together
 
 static const char *const entity_names[] = {
     [OF_PEER] = "PEER.",
@@ -321,6 +322,7 @@ struct collection {
     struct arena *arena;
     struct result_metric *at;
     unsigned count;
+    size_t max;
 };
 
 // "owner.name" or "owner.label.name"
@@ -352,6 +354,7 @@ static void collect_entity(struct collection *c, enum entity entity, const char 
         const char *name = metrics[i].name;
         if (owner)
             name = dotted(c->arena, owner, label, name);
+        assert(c->count < c->max);
         c->at[c->count++] =
             (struct result_metric){name, value_text(c->arena, value), value.kind == VALUE_NUMBER};
     }
@@ -362,6 +365,7 @@ static void collect_members(struct collection *c, const struct media_member *mem
 {
     for (; member->name; member++) {
         struct value value = metrics_media_value(member, stats);
+        assert(c->count < c->max);
         c->at[c->count++] = (struct result_metric){
             dotted(c->arena, owner, label, member->name), value_text(c->arena, value),
             value.kind == VALUE_NUMBER || value.kind == VALUE_DECIMAL};
@@ -408,8 +412,8 @@ unsigned metrics_collect(struct run *run, struct arena *arena, struct result_met
     size_t members = 0;
     for (unsigned i = 0; i < scenario->peers_count; i++)
         members += tracks_of(run, i) ? (tracks_of(run, i) + 1) * MEMBERS_MAX : 0;
-    struct collection c = {
-        run, arena, arena_alloc(arena, sizeof **out * (owners * metrics_count + members)), 0};
+    size_t max = owners * metrics_count + members;
+    struct collection c = {run, arena, arena_alloc(arena, max * sizeof **out), 0, max};
 
     for (unsigned i = 0; i < scenario->peers_count; i++) {
         struct run_peer *peer = &run->peers[i];
@@ -429,12 +433,12 @@ unsigned metrics_collect(struct run *run, struct arena *arena, struct result_met
 
 void run_print_metrics(struct text *to)
 {
-    text_printf(to, "%-49s %-25s %s\n", "NAME", "UNIT", "MEANING");
+    text_printf(to, "%-54s %-25s %s\n", "NAME", "UNIT", "MEANING");
     for (size_t i = 0; i < metrics_count; i++) {
         const struct metric *metric = &metrics[i];
         char name[80];
         snprintf(name, sizeof name, "%s%s", entity_names[metric->entity], metric->name);
-        text_printf(to, "%-49s %-25s %s", name, metric->unit, metric->meaning);
+        text_printf(to, "%-54s %-25s %s", name, metric->unit, metric->meaning);
         for (const char *const *w = metric->words; w && *w; w++)
             text_printf(to, "%s%s", w == metric->words ? ": " : " ", *w);
         text_put(to, "\n");

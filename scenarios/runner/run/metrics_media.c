@@ -163,7 +163,7 @@ void metrics_media_print(struct text *to, const char *prefix, const struct media
     for (const struct media_member *member = members; member->name; member++) {
         struct text name = {0};
         text_printf(&name, "%s%s", prefix, member->name);
-        text_printf(to, "%-49s %-25s %s", name.at, unit_name(member), member->meaning);
+        text_printf(to, "%-54s %-25s %s", name.at, unit_name(member), member->meaning);
         const char *const *words = metrics_media_words(member);
         for (unsigned i = 0; words && words[i]; i++)
             text_printf(to, "%s%s", i ? " " : ": ", words[i][0] ? words[i] : "(none)");

@@ -14,8 +14,8 @@
 #include <string.h>
 
 #define NAMES_MAX 400
-#define UNIT_COLUMN 50 // of what `simrtc metrics` prints
-#define MEANING_COLUMN 76
+#define UNIT_COLUMN 55 // of what `simrtc metrics` prints
+#define MEANING_COLUMN 81
 
 struct listed {
     char name[64];
@@ -144,6 +144,9 @@ static const char *const elsewhere[] = {
     "PEER.rollbacks",
     "PEER.srtp.before-keys",
     "PEER.media.ssrc-collisions",
+    "PEER.TRACK.in.fecSsrc",
+    "PEER.TRACK.remote-in.packetsReportedAsLost",
+    "PEER.TRACK.remote-in.packetsReportedAsLostButRecovered",
     "PEER.media.ccfbMessagesSent",
     "PEER.media.ccfbMessagesReceived",
     "PEER.turn.error",
