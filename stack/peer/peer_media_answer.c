@@ -358,8 +358,7 @@ static bool is_acceptable(const struct peer *p, const struct sdp *offer, unsigne
     int track = track_there(p, section, media);
     if (!theirs_rtp.rtcp_mux || track < 0)
         return theirs_rtp.rtcp_mux && p->config.take_media;
-    return !p->tracks[track].stopped &&
-           has_common_codec(media_track_config(p->media, (unsigned)track));
+    return has_common_codec(media_track_config(p->media, (unsigned)track));
 }
 
 void peer_media_rejects(struct peer *p, const struct sdp *offer, bool rejected[SDP_MEDIA_MAX])

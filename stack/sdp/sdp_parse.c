@@ -5,8 +5,9 @@
 enum { RANK_V = 1, RANK_O, RANK_S, RANK_C = 8, RANK_T = 10, RANK_M = 14 };
 
 struct parser {
-    struct bytes rest; // the text from the next line on
-    struct bytes line; // the value of the line being parsed
+    const uint8_t *at, *end; // the text from the next line on
+    bool clean;              // no line of it has a NUL or a CR in it
+    struct bytes line;       // the value of the line being parsed
     const uint8_t *line_at;
     struct sdp *out;
     struct sdp_media *media; // the section we are in; NULL: the session
@@ -17,6 +18,9 @@ struct parser {
     unsigned media_line;
     bool own_fingerprints; // of the section, not the session's
     unsigned bundle_groups;
+    const struct dtls_fingerprint *fingerprint; // the last, and what it was read from; NULL: none
+    struct bytes fingerprint_text;
+    struct bytes last_pwd; // likewise
     // What sections inherit from the session.
     struct bytes ufrag, pwd, tls_id;
     struct dtls_fingerprint fingerprints[SDP_FINGERPRINTS_MAX];
@@ -41,22 +45,27 @@ static bool is_address_type(struct bytes text)
     return bytes_is(text, "IP4") || bytes_is(text, "IP6");
 }
 
+// RFC 8866 9: any number of digits. What 64 bits do not hold counts as the largest.
+static bool large_number(struct bytes text, uint64_t *out)
+{
+    if (bytes_parse_u64(text, UINT64_MAX, out))
+        return true;
+    *out = UINT64_MAX;
+    return is_number(text);
+}
+
 // RFC 8866 5.2: user, session id, version, "IN", address type, address.
 static enum sdp_outcome parse_origin(struct parser *p)
 {
     struct bytes rest = p->line;
     struct bytes user = field(&rest), id = field(&rest), version = field(&rest);
     struct bytes net = field(&rest), type = field(&rest), address = field(&rest);
-    if (user.len == 0 || address.len == 0 || rest.len > 0 || !is_number(id) || !is_number(version))
+    if (user.len == 0 || address.len == 0 || rest.len > 0 || !bytes_is(net, "IN") ||
+        !is_address_type(type))
         return SDP_BAD_ORIGIN;
-    if (!bytes_is(net, "IN") || !is_address_type(type))
-        return SDP_BAD_ORIGIN;
-    // RFC 8866 9: any number of digits. What 64 bits do not hold counts as the largest.
-    if (!bytes_parse_u64(id, UINT64_MAX, &p->out->session_id))
-        p->out->session_id = UINT64_MAX;
-    if (!bytes_parse_u64(version, UINT64_MAX, &p->out->session_version))
-        p->out->session_version = UINT64_MAX;
-    return SDP_OK;
+    return large_number(id, &p->out->session_id) && large_number(version, &p->out->session_version)
+               ? SDP_OK
+               : SDP_BAD_ORIGIN;
 }
 
 static enum sdp_outcome parse_connection(struct parser *p)
@@ -127,9 +136,10 @@ static enum sdp_outcome attribute_ufrag(struct parser *p, struct bytes value)
 static enum sdp_outcome attribute_pwd(struct parser *p, struct bytes value)
 {
     // RFC 8839 5.4: 22 to 256 ice-chars.
-    if (value.len < 22 || value.len >= ICE_PWD_MAX || !is_ice_chars(value))
+    if (value.len < 22 || value.len >= ICE_PWD_MAX ||
+        (!bytes_equal(value, p->last_pwd) && !is_ice_chars(value)))
         return SDP_BAD_ATTRIBUTE;
-    *(p->media ? &p->media->pwd : &p->pwd) = value;
+    *(p->media ? &p->media->pwd : &p->pwd) = p->last_pwd = value;
     return SDP_OK;
 }
 
@@ -147,9 +157,11 @@ static struct bytes option_tag(struct bytes *value)
 
 static enum sdp_outcome attribute_options(struct parser *p, struct bytes value)
 {
-    while (value.len > 0)
-        if (bytes_is(option_tag(&value), "trickle"))
-            *(p->media ? &p->media->trickle : &p->trickle) = true;
+    bool trickle = bytes_is(value, "trickle"); // as most have it
+    while (value.len > 0 && !trickle)
+        trickle = bytes_is(option_tag(&value), "trickle");
+    if (trickle)
+        *(p->media ? &p->media->trickle : &p->trickle) = true;
     return SDP_OK;
 }
 
@@ -167,28 +179,35 @@ static size_t hash_len(struct bytes name)
     return 0;
 }
 
-// RFC 8122 5: pairs of hex digits between colons. Lower case is taken, and made upper.
-static bool hex_copy(struct bytes text, char *to)
+// RFC 8122 5: `pairs` of hex digits with colons between them. Lower case is taken, and made upper.
+static bool hex_copy(const uint8_t *from, size_t pairs, char *to)
 {
-    for (size_t i = 0; i < text.len; i++) {
-        uint8_t c = text.at[i];
-        if (i % 3 == 2) {
-            if (c != ':')
-                return false;
-        } else if (c >= 'a' && c <= 'f') {
-            c = (uint8_t)(c - 32);
-        } else if (!is_digit(c) && !(c >= 'A' && c <= 'F')) {
-            return false;
-        }
-        to[i] = (char)c;
+    static const char upper[256] = {
+        ['0'] = '0', ['1'] = '1', ['2'] = '2', ['3'] = '3', ['4'] = '4', ['5'] = '5',
+        ['6'] = '6', ['7'] = '7', ['8'] = '8', ['9'] = '9', ['A'] = 'A', ['B'] = 'B',
+        ['C'] = 'C', ['D'] = 'D', ['E'] = 'E', ['F'] = 'F', ['a'] = 'A', ['b'] = 'B',
+        ['c'] = 'C', ['d'] = 'D', ['e'] = 'E', ['f'] = 'F'};
+    bool wrong = false;
+    for (size_t i = 0; i < pairs; i++, from += 3, to += 3) {
+        bool last = i + 1 == pairs;
+        to[0] = upper[from[0]];
+        to[1] = upper[from[1]];
+        to[2] = last ? '\0' : ':';
+        wrong |= !to[0] | !to[1] | (!last && from[2] != ':');
     }
-    to[text.len] = 0;
-    return true;
+    return !wrong;
 }
 
 static enum sdp_outcome attribute_fingerprint(struct parser *p, struct bytes value)
 {
-    struct bytes name = field(&value), hex = field(&value);
+    struct dtls_fingerprint *list = p->media ? p->media->fingerprints : p->fingerprints;
+    unsigned *count = p->media ? &p->media->fingerprints_count : &p->fingerprints_count;
+    if (p->fingerprint && bytes_equal(value, p->fingerprint_text)) { // all sections have the same
+        if (*count < SDP_FINGERPRINTS_MAX)
+            list[(*count)++] = *p->fingerprint;
+        return SDP_OK;
+    }
+    struct bytes whole = value, name = field(&value), hex = field(&value);
     size_t len = hash_len(name);
     if (name.len == 0 || hex.len == 0 || value.len > 0)
         return SDP_BAD_ATTRIBUTE;
@@ -200,12 +219,13 @@ static enum sdp_outcome attribute_fingerprint(struct parser *p, struct bytes val
     for (size_t i = 0; i < name.len; i++)
         got.hash[i] = (char)lower(name.at[i]);
     got.hash[name.len] = 0;
-    if (!hex_copy(hex, got.value))
+    if (!hex_copy(hex.at, len, got.value))
         return SDP_BAD_ATTRIBUTE;
-    struct dtls_fingerprint *list = p->media ? p->media->fingerprints : p->fingerprints;
-    unsigned *count = p->media ? &p->media->fingerprints_count : &p->fingerprints_count;
-    if (*count < SDP_FINGERPRINTS_MAX)
-        list[(*count)++] = got;
+    if (*count == SDP_FINGERPRINTS_MAX)
+        return SDP_OK;
+    p->fingerprint = &list[*count];
+    p->fingerprint_text = whole;
+    list[(*count)++] = got;
     return SDP_OK;
 }
 
@@ -227,9 +247,10 @@ static enum sdp_outcome attribute_tls_id(struct parser *p, struct bytes value)
     return value.len > 0 ? SDP_OK : SDP_BAD_ATTRIBUTE;
 }
 
-static enum sdp_outcome attribute_candidate(struct parser *p)
+static enum sdp_outcome attribute_candidate(struct parser *p, struct bytes value)
 {
     struct sdp_media *media = p->media;
+    (void)value; // what reads it wants the whole line
     if (!media)
         return SDP_OK;
     struct ice_candidate spare;
@@ -283,50 +304,82 @@ static enum sdp_outcome attribute_max_message_size(struct parser *p, struct byte
     return SDP_OK;
 }
 
+static enum sdp_outcome attribute_bundle_only(struct parser *p, struct bytes value)
+{
+    (void)value;
+    if (p->media)
+        p->media->bundle_only = true;
+    return SDP_OK;
+}
+
+static enum sdp_outcome attribute_end_of_candidates(struct parser *p, struct bytes value)
+{
+    (void)value;
+    if (p->media)
+        p->media->end_of_candidates = true;
+    return SDP_OK;
+}
+
+// RFC 8839 5.3: of the session alone.
+static enum sdp_outcome attribute_ice_lite(struct parser *p, struct bytes value)
+{
+    (void)value;
+    p->out->ice_lite |= !p->media;
+    return SDP_OK;
+}
+
+struct attribute {
+    const char *name;
+    size_t len;
+    enum sdp_outcome (*parse)(struct parser *p, struct bytes value);
+};
+#define ATTRIBUTE(name, parse)                                                                     \
+    {                                                                                              \
+        name, sizeof name - 1, parse                                                               \
+    }
+// By first letters, so that a look at one line says that it is not for us: most are not.
+static const struct attribute of_i[] = {ATTRIBUTE("ice-ufrag", attribute_ufrag),
+                                        ATTRIBUTE("ice-pwd", attribute_pwd),
+                                        ATTRIBUTE("ice-options", attribute_options),
+                                        ATTRIBUTE("ice-lite", attribute_ice_lite),
+                                        {0}};
+static const struct attribute of_m[] = {ATTRIBUTE("mid", attribute_mid),
+                                        ATTRIBUTE("max-message-size", attribute_max_message_size),
+                                        {0}};
+static const struct attribute of_s[] = {ATTRIBUTE("setup", attribute_setup),
+                                        ATTRIBUTE("sctp-port", attribute_sctp_port),
+                                        ATTRIBUTE("sctpmap", attribute_sctpmap),
+                                        {0}};
+static const struct attribute of_others[] = {
+    ATTRIBUTE("bundle-only", attribute_bundle_only),
+    {0},
+    ATTRIBUTE("candidate", attribute_candidate),
+    {0},
+    ATTRIBUTE("fingerprint", attribute_fingerprint),
+    {0},
+    ATTRIBUTE("group", attribute_group),
+    {0},
+    ATTRIBUTE("tls-id", attribute_tls_id),
+    {0},
+    ATTRIBUTE("end-of-candidates", attribute_end_of_candidates),
+    {0}};
+static const struct attribute *const attributes[256] = {
+    ['b'] = &of_others[0], ['c'] = &of_others[2], ['e'] = &of_others[10],
+    ['f'] = &of_others[4], ['g'] = &of_others[6], ['i'] = of_i,
+    ['m'] = of_m,          ['s'] = of_s,          ['t'] = &of_others[8]};
+
 static enum sdp_outcome parse_attribute(struct parser *p)
 {
-    const uint8_t *colon = p->line.len ? memchr(p->line.at, ':', p->line.len) : NULL;
-    size_t len = colon ? (size_t)(colon - p->line.at) : p->line.len;
-    struct bytes name = {p->line.at, len}, value = bytes_from(p->line, len + 1);
-    if (len == 0) // RFC 8866 9: a name has a character at least
+    struct bytes line = p->line;
+    if (line.len == 0 || line.at[0] == ':') // RFC 8866 9: a name has a character at least
         return SDP_BAD_ATTRIBUTE;
-    switch (name.at[0]) { // most lines of a browser's offer are not for us
-    case 'b':
-        if (bytes_is(name, "bundle-only") && p->media)
-            p->media->bundle_only = true;
-        break;
-    case 'c':
-        return bytes_is(name, "candidate") ? attribute_candidate(p) : SDP_OK;
-    case 'e':
-        if (bytes_is(name, "end-of-candidates") && p->media)
-            p->media->end_of_candidates = true;
-        break;
-    case 'f':
-        return bytes_is(name, "fingerprint") ? attribute_fingerprint(p, value) : SDP_OK;
-    case 'g':
-        return bytes_is(name, "group") ? attribute_group(p, value) : SDP_OK;
-    case 'i':
-        if (bytes_is(name, "ice-ufrag"))
-            return attribute_ufrag(p, value);
-        if (bytes_is(name, "ice-pwd"))
-            return attribute_pwd(p, value);
-        if (bytes_is(name, "ice-options"))
-            return attribute_options(p, value);
-        if (bytes_is(name, "ice-lite") && !p->media) // RFC 8839 5.3: of the session alone
-            p->out->ice_lite = true;
-        break;
-    case 'm':
-        if (bytes_is(name, "mid"))
-            return attribute_mid(p, value);
-        return bytes_is(name, "max-message-size") ? attribute_max_message_size(p, value) : SDP_OK;
-    case 's':
-        if (bytes_is(name, "setup"))
-            return attribute_setup(p, value);
-        if (bytes_is(name, "sctp-port"))
-            return attribute_sctp_port(p, value);
-        return bytes_is(name, "sctpmap") ? attribute_sctpmap(p, value) : SDP_OK;
-    case 't':
-        return bytes_is(name, "tls-id") ? attribute_tls_id(p, value) : SDP_OK;
+    const struct attribute *known = attributes[line.at[0]];
+    for (; known && known->name; known++) {
+        if (line.len < known->len || line.at[1] != (uint8_t)known->name[1] ||
+            memcmp(line.at, known->name, known->len) != 0 ||
+            (line.len > known->len && line.at[known->len] != ':'))
+            continue;
+        return known->parse(p, bytes_from(line, known->len + 1));
     }
     return SDP_OK;
 }
@@ -439,30 +492,39 @@ static void inherit_bundle(struct sdp *sdp)
 
 // ------------------------------------------------------------------------------------------- lines
 
-// The next line without its end, which is CRLF or LF alone. False: one that no line may be.
-static bool next_line(struct parser *p, struct bytes *line)
+// RFC 8866 9: byte-string is without NUL, CR and LF. CR stands before LF alone, or at the end.
+static bool is_clean(const uint8_t *at, const uint8_t *end)
 {
-    const uint8_t *end = memchr(p->rest.at, '\n', p->rest.len);
-    size_t len = end ? (size_t)(end - p->rest.at) : p->rest.len;
-    *line = (struct bytes){p->rest.at, len};
-    p->line_at = line->at;
-    p->rest = bytes_from(p->rest, len + 1);
-    if (len > 0 && line->at[len - 1] == '\r')
-        line->len--;
-    // RFC 8866 9: byte-string is without NUL, CR and LF.
-    return line->len == 0 ||
-           (!memchr(line->at, 0, line->len) && !memchr(line->at, '\r', line->len));
+    if (memchr(at, 0, (size_t)(end - at)))
+        return false;
+    while ((at = memchr(at, '\r', (size_t)(end - at))) && ++at < end) {
+        if (*at != '\n')
+            return false;
+    }
+    return true;
 }
 
-// RFC 8866 5: the order of lines, as ranks. 0: not a line at all.
+// The next line without its end, which is CRLF or LF alone.
+static struct bytes next_line(struct parser *p)
+{
+    const uint8_t *at = p->line_at = p->at, *end = memchr(at, '\n', (size_t)(p->end - at));
+    if (end)
+        p->at = end + 1;
+    else
+        p->at = end = p->end;
+    size_t len = (size_t)(end - at);
+    return (struct bytes){at, len > 0 && at[len - 1] == '\r' ? len - 1 : len};
+}
+
+// RFC 8866 5: the order of lines, as ranks; "r" is of a t= line. 0: not a line at all.
 static unsigned rank_of(uint8_t letter, bool in_media)
 {
-    static const char session[] = "vosiuepcbtzkam", section[] = "ic.bkam";
-    if (letter == 'r') // of a t= line
-        return in_media ? 0 : 10;
-    const char *order = in_media ? section : session;
-    const char *found = letter == '.' || letter == 0 ? NULL : strchr(order, letter);
-    return found ? (unsigned)(found - order) + 1 : 0;
+    static const uint8_t session[256] = {
+        ['v'] = 1, ['o'] = 2,  ['s'] = 3,  ['i'] = 4,  ['u'] = 5,  ['e'] = 6,  ['p'] = 7, ['c'] = 8,
+        ['b'] = 9, ['t'] = 10, ['r'] = 10, ['z'] = 11, ['k'] = 12, ['a'] = 13, ['m'] = 14};
+    static const uint8_t section[256] = {
+        ['i'] = 1, ['c'] = 2, ['b'] = 4, ['k'] = 5, ['a'] = 6, ['m'] = 7};
+    return (in_media ? section : session)[letter];
 }
 
 #define REQUIRED (1u << (RANK_V - 1) | 1u << (RANK_O - 1) | 1u << (RANK_S - 1) | 1u << (RANK_T - 1))
@@ -489,12 +551,15 @@ static enum sdp_outcome check_order(struct parser *p, uint8_t letter)
     return SDP_OK;
 }
 
+// A line of two characters at least.
 static enum sdp_outcome parse_line(struct parser *p, struct bytes line)
 {
-    if (line.len < 2 || line.at[1] != '=')
+    if (line.at[1] != '=' || (!p->clean && !is_clean(line.at, line.at + line.len)))
         return SDP_BAD_LINE;
     uint8_t letter = line.at[0];
-    p->line = bytes_from(line, 2);
+    p->line = (struct bytes){line.at + 2, line.len - 2};
+    if (letter == 'a' && p->media) // nearly all; RFC 8866 5: the last of a section
+        return parse_attribute(p);
     enum sdp_outcome order = check_order(p, letter);
     if (order != SDP_OK)
         return order;
@@ -516,10 +581,10 @@ static enum sdp_outcome parse_line(struct parser *p, struct bytes line)
 }
 
 // Blank lines are taken at the end of the text alone.
-static bool only_blank(struct bytes rest)
+static bool only_blank(const uint8_t *at, const uint8_t *end)
 {
-    for (size_t i = 0; i < rest.len; i++)
-        if (rest.at[i] != '\r' && rest.at[i] != '\n')
+    for (; at < end; at++)
+        if (*at != '\r' && *at != '\n')
             return false;
     return true;
 }
@@ -527,13 +592,13 @@ static bool only_blank(struct bytes rest)
 enum sdp_outcome sdp_parse(struct bytes text, struct sdp *out)
 {
     struct parser p;
-    memset(&p, 0, offsetof(struct parser, fingerprints));
+    memset(&p, 0, offsetof(struct parser, fingerprints)); // the array stays as it is
     p.fingerprints_count = 0;
     p.setup = SDP_SETUP_NONE;
     p.trickle = false;
-    p.rest = text;
+    p.at = p.line_at = text.at;
     p.out = out;
-    p.line_at = text.at;
+    p.end = text.at + text.len;
     out->session_id = out->session_version = 0;
     out->session_lines = bytes_of(text.at, 0);
     out->ice_lite = false;
@@ -543,16 +608,19 @@ enum sdp_outcome sdp_parse(struct bytes text, struct sdp *out)
         return text.len == 0 ? SDP_MISSING : SDP_TOO_LONG;
     }
 
-    while (p.rest.len > 0) {
-        struct bytes line;
+    p.clean = is_clean(p.at, p.end);
+    while (p.at < p.end) {
+        struct bytes line = next_line(&p);
         out->error_line++;
-        bool fine = next_line(&p, &line);
-        if (line.len == 0 && out->error_line > 1 && only_blank(p.rest))
-            break;
-        enum sdp_outcome outcome = fine ? parse_line(&p, line) : SDP_BAD_LINE;
+        if (line.len < 2) {
+            if (line.len == 0 && out->error_line > 1 && only_blank(p.at, p.end))
+                break;
+            return SDP_BAD_LINE;
+        }
+        enum sdp_outcome outcome = parse_line(&p, line);
         if (outcome != SDP_OK)
             return outcome;
-        p.line_at = p.rest.len > 0 ? p.rest.at : text.at + text.len;
+        p.line_at = p.at;
     }
     if ((p.seen & REQUIRED) != REQUIRED)
         return SDP_MISSING;

@@ -4,6 +4,9 @@
 
 #include <assert.h>
 #include <limits.h>
+#include <stdio.h>
+
+#define MID_NUMBER_MAX 12
 
 static void put_number(struct text *to, uint64_t value)
 {
@@ -36,7 +39,8 @@ static void put_bytes(struct text *to, const char *name, struct bytes value)
     text_put(to, "\r\n");
 }
 
-static void put_session(struct text *to, const struct sdp_local *local, struct bytes bundle)
+// Up to the BUNDLE group.
+static void put_session(struct text *to, const struct sdp_local *local)
 {
     text_put(to, "v=0\r\no=- ");
     put_number(to, local->session_id);
@@ -45,9 +49,21 @@ static void put_session(struct text *to, const struct sdp_local *local, struct b
     text_put(to, " IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n");
     if (local->ice_lite)
         text_put(to, "a=ice-lite\r\n");
-    if (bundle.len > 0)
-        put_bytes(to, "a=group:BUNDLE ", bundle);
-    text_put(to, "a=msid-semantic: WMS\r\n");
+}
+
+// A mid of the group; `section` is tagged when it is the first (RFC 9143 7.2): else `*tagged` was
+// `none`.
+static void put_bundled(struct text *to, struct bytes mid, unsigned section, unsigned none,
+                        unsigned *tagged)
+{
+    text_put(to, *tagged == none ? "a=group:BUNDLE " : " ");
+    text_add(to, mid);
+    *tagged = *tagged == none ? section : *tagged;
+}
+
+static void end_session(struct text *to, bool bundle)
+{
+    text_put(to, bundle ? "\r\na=msid-semantic: WMS\r\n" : "a=msid-semantic: WMS\r\n");
 }
 
 // Credentials, fingerprint and role.
@@ -326,18 +342,17 @@ static bool mid_is_taken(const struct plan *plan, struct bytes mid)
 }
 
 // The mid of the data section, drawn up in `to` when it is new.
-static struct bytes data_mid(const struct plan *plan, struct text *to)
+static struct bytes data_mid(const struct plan *plan, char to[MID_NUMBER_MAX])
 {
     if (plan->agreed_data && plan->agreed_data->port != 0)
         return plan->agreed_data->mid;
     if (plan->local->data_mid.len > 0)
         return plan->local->data_mid;
     unsigned number = plan->data;
-    do { // RFC 5888 4: mids differ, and those of sections may be the other side's
-        text_clear(to);
-        put_number(to, number++);
-    } while (mid_is_taken(plan, text_bytes(to)));
-    return text_bytes(to);
+    do // RFC 5888 4: mids differ, and those of sections may be the other side's
+        snprintf(to, MID_NUMBER_MAX, "%u", number++);
+    while (mid_is_taken(plan, bytes_text(to)));
+    return bytes_text(to);
 }
 
 // Empty: disabled, or without one.
@@ -349,33 +364,24 @@ static struct bytes mid_at(const struct plan *plan, unsigned section)
     return rtp ? rtp->mid : (struct bytes){NULL, 0};
 }
 
-static void add_mid(struct text *bundle, struct bytes mid)
-{
-    text_put(bundle, bundle->len ? " " : "");
-    text_add(bundle, mid);
-}
-
 // RFC 9429 5.2.2: the group of before, without what is disabled, and what is new. Returns the
-// section that is tagged (RFC 9143 7.2): the first of the group.
-static unsigned plan_bundle(const struct plan *plan, struct text *bundle)
+// section that is tagged.
+static unsigned put_group_offered(struct text *to, const struct plan *plan)
 {
-    unsigned tagged = plan->count;
+    unsigned none = plan->count, tagged = none;
     for (unsigned i = 0; i < plan->bundle_count; i++) {
         for (unsigned k = 0; k < plan->count; k++) {
-            if (!is_in(&plan->bundle[i], 1, mid_at(plan, k)))
-                continue;
-            tagged = bundle->len ? tagged : k;
-            add_mid(bundle, plan->bundle[i]);
+            if (is_in(&plan->bundle[i], 1, mid_at(plan, k)))
+                put_bundled(to, plan->bundle[i], k, none, &tagged);
         }
     }
     for (unsigned i = 0; i < plan->count; i++) {
         struct bytes mid = mid_at(plan, i);
-        if (mid.len == 0 || is_in(plan->bundle, plan->bundle_count, mid))
-            continue;
-        tagged = bundle->len ? tagged : i;
-        add_mid(bundle, mid);
+        if (mid.len > 0 && !is_in(plan->bundle, plan->bundle_count, mid))
+            put_bundled(to, mid, i, none, &tagged);
     }
-    for (unsigned i = 0; i < plan->count && tagged == plan->count; i++) // none has a mid
+    end_session(to, tagged != none);
+    for (unsigned i = 0; i < plan->count && tagged == none; i++) // none has a mid
         tagged = i == plan->data || rtp_at(plan->local, i) ? i : tagged;
     return tagged;
 }
@@ -423,17 +429,15 @@ static struct plan plan_of(const struct sdp_local *local)
 
 void sdp_write_offer(struct text *to, const struct sdp_local *local)
 {
-    struct text bundle = {0}, number = {0};
+    char number[MID_NUMBER_MAX];
     struct plan plan = plan_of(local);
     assert(plan.count <= SDP_MEDIA_MAX);
     if (plan.data != UINT_MAX)
-        plan.data_mid = data_mid(&plan, &number);
-    unsigned tagged = plan_bundle(&plan, &bundle);
-    put_session(to, local, text_bytes(&bundle));
+        plan.data_mid = data_mid(&plan, number);
+    put_session(to, local);
+    unsigned tagged = put_group_offered(to, &plan);
     for (unsigned i = 0; i < plan.count; i++)
         put_section(to, &plan, i, i == tagged);
-    text_free(&bundle);
-    text_free(&number);
 }
 
 // ----------------------------------------------------------------------------------------- answers
@@ -446,33 +450,31 @@ static bool data_is_refused(const struct sdp_media *data)
 }
 
 // RFC 9143 7.3.1: in the group goes what was in the offer's and is accepted. Returns the section
-// that is tagged: the first of the group, or without one the first that is accepted.
-static unsigned answer_bundle(const struct sdp_local *local, const struct sdp *offer,
-                              const struct sdp_media *data, struct text *bundle)
+// that is tagged, or without a group the first that is accepted.
+static unsigned put_group_answered(struct text *to, const struct sdp_local *local,
+                                   const struct sdp *offer, const struct sdp_media *data)
 {
-    unsigned tagged = offer->media_count, first = offer->media_count;
-    for (unsigned i = offer->media_count; i-- > 0;)
+    unsigned none = offer->media_count, tagged = none, first = none;
+    for (unsigned i = none; i-- > 0;)
         first = &offer->media[i] == data || rtp_at(local, i) ? i : first;
     for (unsigned i = 0; i < offer->bundle_count; i++) {
         for (unsigned k = 0; k < offer->media_count; k++) {
             const struct sdp_media *media = &offer->media[k];
-            if ((media != data && !rtp_at(local, k)) || !is_in(&offer->bundle[i], 1, media->mid))
-                continue;
-            tagged = bundle->len ? tagged : k;
-            add_mid(bundle, media->mid);
+            bool accepted = media == data || rtp_at(local, k);
+            if (accepted && is_in(&offer->bundle[i], 1, media->mid))
+                put_bundled(to, media->mid, k, none, &tagged);
         }
     }
-    return bundle->len ? tagged : first;
+    end_session(to, tagged != none);
+    return tagged == none ? first : tagged;
 }
 
 void sdp_write_answer(struct text *to, const struct sdp_local *local, const struct sdp *offer)
 {
-    struct text bundle = {0};
     const struct sdp_media *data = sdp_data_media(offer);
     data = data_is_refused(data) ? NULL : data;
-    unsigned tagged = answer_bundle(local, offer, data, &bundle);
-    put_session(to, local, text_bytes(&bundle));
-    text_free(&bundle);
+    put_session(to, local);
+    unsigned tagged = put_group_answered(to, local, offer, data);
     for (unsigned i = 0; i < offer->media_count; i++) {
         const struct sdp_media *media = &offer->media[i];
         if (rtp_at(local, i)) {
