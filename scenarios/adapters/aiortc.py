@@ -4,6 +4,7 @@ import asyncio
 import array
 import base64
 import json
+import logging
 import math
 import os
 import re
@@ -38,7 +39,7 @@ STATES = {"ice": "iceConnectionState", "connection": "connectionState", "gatheri
 
 
 TONE_HZ = 440
-
+logging.basicConfig(level=logging.WARNING)
 
 class Video(VideoStreamTrack):
     """A bar that moves."""
@@ -243,6 +244,8 @@ class Peer:
         await self.describe(await self.pc.createOffer())
 
     async def answer(self, type, sdp, **_):
+        if re.search(r"^a=rtcp-fb:\S+ nack +\r?$", sdp, re.MULTILINE):
+            print("aiortc: an a=rtcp-fb with a space behind nack", file=sys.stderr)
         for track in self.tracks if type == "offer" else []:
             track.begin(self.pc, False)
         await self.pc.setRemoteDescription(aiortc.RTCSessionDescription(sdp, type))

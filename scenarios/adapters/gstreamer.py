@@ -294,6 +294,8 @@ class Peer:
         result, message = GstSdp.SDPMessage.new_from_text(sdp)
         if result != GstSdp.SDPResult.OK:
             raise ValueError("no SDP")
+        if re.search(r"^a=rtcp-fb:\S+ nack +\r?$", sdp, re.MULTILINE):
+            print("webrtcbin: an a=rtcp-fb with a space behind nack", file=sys.stderr)
         for track in self.tracks if type == "offer" else []:
             track.begin(self, sdp)
         self.mids = re.findall(r"^a=mid:(\S+)", sdp, re.MULTILINE) or self.mids
