@@ -39,6 +39,7 @@ static const struct {
     COUNT(remote_candidates),
     COUNT(dtls_state),
     COUNT(dtls_role),
+    COUNT(srtp_profile),
     COUNT(dtls.datagrams_sent),
     COUNT(dtls.datagrams_received),
     COUNT(dtls.timeouts),
