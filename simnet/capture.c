@@ -49,7 +49,7 @@ void capture_store_free(struct capture_store *store)
 
 void capture_free(struct capture *capture)
 {
-    free(capture->records);
+    free(capture->entries);
     free(capture->scratch->at);
     free(capture->scratch);
 }
@@ -57,7 +57,7 @@ void capture_free(struct capture *capture)
 struct bytes capture_bytes(const struct capture *capture, uint32_t number)
 {
     assert(number >= 1 && number <= capture->count);
-    const struct capture_record *record = capture->records[number - 1];
+    const struct capture_record *record = capture->entries[number - 1].record;
     if (record->body_len == 0)
         return bytes_of(record->head, record->head_len);
     struct capture_scratch *scratch = capture->scratch;
@@ -73,16 +73,15 @@ struct bytes capture_bytes(const struct capture *capture, uint32_t number)
 }
 
 static struct capture_record *record_new(struct capture_store *store, struct capture *capture,
-                                         size_t head_len)
+                                         size_t head_len, int16_t first)
 {
     if (capture->count == capture->room) {
         capture->room = capture->room ? capture->room * 2 : 64;
-        capture->records =
-            mem_grow(capture->records, capture->room * sizeof(struct capture_record *));
+        capture->entries = mem_grow(capture->entries, capture->room * sizeof *capture->entries);
     }
     struct capture_record *record =
         (void *)store_room(store, offsetof(struct capture_record, head) + head_len);
-    capture->records[capture->count++] = record;
+    capture->entries[capture->count++] = (struct capture_entry){record, first};
     return record;
 }
 
@@ -109,13 +108,13 @@ void capture_packet(struct world *world, unsigned number, struct packet *packet)
         head = payload;
         body = body_put(&world->recorded, packet, payload);
     }
-    struct capture_record *record = record_new(&world->recorded, capture, head);
+    int16_t first = has_payload ? packet->at[payload] : -1;
+    struct capture_record *record = record_new(&world->recorded, capture, head, first);
     *record = (struct capture_record){
         .time = world->now,
         .body = body,
         .body_len = (uint32_t)(packet->len - head),
         .head_len = (uint32_t)head,
-        .first = has_payload ? packet->at[payload] : -1,
     };
     memcpy(record->head, packet->at, head);
     packet->capture = number;
@@ -182,12 +181,12 @@ struct capture_packet world_capture_packet(const struct world *world, unsigned c
     assert(capture < world->captures_count);
     const struct capture *at = &world->captures[capture];
     struct bytes bytes = capture_bytes(at, number);
-    return (struct capture_packet){at->records[number - 1]->time, bytes};
+    return (struct capture_packet){at->entries[number - 1].record->time, bytes};
 }
 
 int world_capture_first(const struct world *world, unsigned capture, unsigned number)
 {
     assert(capture < world->captures_count);
     assert(number >= 1 && number <= world->captures[capture].count);
-    return world->captures[capture].records[number - 1]->first;
+    return world->captures[capture].entries[number - 1].first;
 }

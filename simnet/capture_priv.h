@@ -12,8 +12,12 @@ struct capture_record {
     nanotime time;
     const uint8_t *body; // of the store, after the head; NULL: there is none
     uint32_t body_len, head_len;
-    int16_t first; // byte of the UDP payload; -1: there is none
     uint8_t head[];
+};
+
+struct capture_entry {
+    const struct capture_record *record;
+    int16_t first; // byte of the UDP payload; -1: there is none
 };
 
 struct capture_scratch {
@@ -23,7 +27,7 @@ struct capture_scratch {
 
 struct capture {
     char *name; // owned by the world
-    const struct capture_record **records;
+    struct capture_entry *entries;
     uint32_t count, room;
     struct capture_scratch *scratch;
 };

@@ -73,9 +73,10 @@ static void fill(uint8_t *to, size_t len, uint64_t seed)
     const uint64_t ones = 0x0101010101010101u, step = 0xd1b54a32d192ed03u;
     uint64_t x = seed * PRIME;
     for (; len >= 32; len -= 32, to += 32) {
-        const uint64_t words[4] = {x | ones, (x + step) | ones, (x + 2 * step) | ones,
-                                   (x + 3 * step) | ones};
-        memcpy(to, words, sizeof words);
+        for (unsigned i = 0; i < 4; i++) { // each by itself: put together they would wait
+            uint64_t word = (x + i * step) | ones;
+            memcpy(to + (size_t)8 * i, &word, 8);
+        }
         x += 4 * step;
     }
     for (; len >= 8; len -= 8, to += 8) {
