@@ -72,8 +72,8 @@ static void put_transport(struct text *to, const struct sdp_local *local)
     static const char *const setups[] = {NULL, "active", "passive", "actpass", "holdconn"};
     put_pair(to, "a=ice-ufrag:", local->credentials->ufrag);
     put_pair(to, "a=ice-pwd:", local->credentials->pwd);
-    if (local->trickle)
-        text_put(to, "a=ice-options:trickle\r\n");
+    // RFC 8445 10: who keeps to it says ice2.
+    text_put(to, local->trickle ? "a=ice-options:trickle ice2\r\n" : "a=ice-options:ice2\r\n");
     if (local->fingerprint) {
         text_put(to, "a=fingerprint:");
         text_put(to, local->fingerprint->hash);
