@@ -85,6 +85,9 @@ class Track:
             transceiver.set_property("do-nack", self.keys.get("nack", False))  # of audio, libwebrtc refuses an offer with RTX
             transceiver.set_property("codec-preferences", caps)  # else RTX of audio gets the number of VP8
             self.source.sync_state_with_parent()
+            end = time.monotonic() + PROMISE_S
+            while not pad.get_current_caps() and time.monotonic() < end:
+                time.sleep(LOOK_S)  # the offer has of a codec what is known by then
         elif not offer:
             peer.bin.emit("add-transceiver", direction.RECVONLY, caps)
 
