@@ -365,7 +365,7 @@ static void request(struct bench *b, struct reader *r)
     b->asked_count = 0;
     b->method = methods[first / CLIENTS % 8];
     b->user = second % 8 < 4 ? 0 : second % 8 < 7 ? 1 : USERS;
-    b->bind_fails = second >= 250;
+    b->bind_fails = second % 64 == 33;
     id[0] = second & 0x40 ? b->id : ++b->id; // or the one before, again
     bool indicates = b->method == STUN_SEND;
     struct stun_writer s = stun_begin(buffer, sizeof buffer,
