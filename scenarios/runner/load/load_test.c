@@ -576,6 +576,25 @@ static void test_load_matrix_work_is_bounded(void **state)
     text_free(&text);
 }
 
+// A cell's id is the name of its folder, which has an end; two that begin alike are still two.
+static void test_load_matrix_long_cells(void **state)
+{
+    (void)state;
+    char name[300], yaml[1024];
+    memset(name, 'n', sizeof name - 1);
+    name[sizeof name - 1] = 0;
+    snprintf(yaml, sizeof yaml, "peers: {a: {at: wan}, b: {at: wan}}\nmatrix: {name: [%s1, %s2]}\n",
+             name, name);
+    struct scenario_set set = {0};
+    struct err err = {0};
+    if (!scenario_load_text(&set, "f.yaml", bytes_text(yaml), &err))
+        fail_msg("%s", err.text);
+    assert_int_equal(set.count, 2);
+    assert_int_equal(strlen(set.scenarios[0]->id), 2 + 200);
+    assert_int_equal(strlen(set.scenarios[1]->id), 2 + 200 + 2);
+    scenario_set_free(&set);
+}
+
 // ------------------------------------------------------------------------------------------ files
 
 static void file_write(const char *path, const char *text)
@@ -707,6 +726,7 @@ int main(void)
         cmocka_unit_test(test_load_matrix_cells),
         cmocka_unit_test(test_load_matrix_with_one_bad_cell_adds_nothing),
         cmocka_unit_test(test_load_matrix_work_is_bounded),
+        cmocka_unit_test(test_load_matrix_long_cells),
         cmocka_unit_test(test_load_files_and_folders),
         cmocka_unit_test(test_load_damaged_file_is_an_error_or_a_scenario),
     };

@@ -173,12 +173,16 @@ static bool id_character(char c)
            (c && strchr("-_+,%=/", c));
 }
 
-// Fit for a file's name, and unlike every other id of the set.
+// Fit for a file's name, and unlike every other id of the set. Of a cell of very many words the
+// first ones stand in it: a name has 255 bytes at most, and some are for the number and what is
+// written.
+#define ID_CELL_MAX 200
+
 static const char *id_make(struct scenario_set *set, const struct load_cell *cell)
 {
     struct bytes base = id_base(cell->file);
-    char *id = arena_printf(&set->arena, "%.*s%s%s", (int)base.len, (const char *)base.at,
-                            cell->cell[0] ? "/" : "", cell->cell);
+    char *id = arena_printf(&set->arena, "%.*s%s%.*s", (int)base.len, (const char *)base.at,
+                            cell->cell[0] ? "/" : "", ID_CELL_MAX, cell->cell);
     for (char *c = id; *c; c++) {
         bool point = *c == '.' && c > id && c[-1] != '/' && c[-1] != '.';
         bool slash_in_cell = *c == '/' && (size_t)(c - id) > base.len;
