@@ -89,9 +89,11 @@ live: all
 	@ci/live
 
 live-all: live-deps-all all
-	@$(BUILD)/simrtc live scenarios/live --out $(BUILD)/live
-	@$(BUILD)/simrtc live --matrix peers scenarios/live --jobs 4 --out $(BUILD)/live-matrix
-	@ci/live
+	@failed=0; \
+	$(BUILD)/simrtc live scenarios/live --out $(BUILD)/live || failed=1; \
+	ci/live || failed=1; \
+	$(BUILD)/simrtc live --matrix peers scenarios/live --jobs 4 --out $(BUILD)/live-matrix || failed=1; \
+	exit $$failed
 
 clean:
 	rm -rf build build-* simrtc-out

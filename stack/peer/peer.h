@@ -171,6 +171,7 @@ struct peer_stats {
     unsigned restarts, rollbacks;
     uint64_t datagrams_sent, datagrams_received, stun_sent, stun_received, dtls_sent, dtls_received;
     uint64_t media_sent, media_received; // SRTP and SRTCP
+    uint64_t bytes_sent, bytes_received; // of DTLS, SRTP and SRTCP: payload of UDP
     enum secure_profile srtp_profile;    // agreed on; SECURE_NONE: none (yet)
     uint64_t sent_without_consent;       // always 0, or this stack is wrong
     unsigned turn_allocations, turn_refreshes, turn_permissions, turn_channel_binds,

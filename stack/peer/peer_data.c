@@ -206,6 +206,7 @@ enum peer_drop peer_data_input(struct peer *p, nanotime now, const struct datagr
     if (!p->dtls)
         return keep_early(p, datagram->bytes);
     p->stats.dtls_received++;
+    p->stats.bytes_received += datagram->bytes.len;
     return dtls_input(p->dtls, now, datagram->bytes) == DTLS_KEPT ? PEER_KEPT : PEER_REFUSED;
 }
 
@@ -247,6 +248,7 @@ static enum peer_step dtls_step(struct peer *p, nanotime now, struct peer_output
     if (!pair)
         return PEER_WORKED;
     p->stats.dtls_sent++;
+    p->stats.bytes_sent += got.bytes.len;
     struct datagram datagram = {pair->local.base, pair->remote.addr, got.bytes};
     return peer_send_datagram(p, now, &datagram, out);
 }

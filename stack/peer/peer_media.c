@@ -179,6 +179,7 @@ enum peer_drop peer_media_input(struct peer *p, nanotime now, const struct datag
     struct bytes clear = bytes_of(p->wire, len);
     clear_keep(p, &datagram->from, &datagram->to, clear);
     p->stats.media_received++;
+    p->stats.bytes_received += datagram->bytes.len;
     enum media_drop drop =
         rtcp ? media_input_rtcp(p->media, now, clear) : media_input_rtp(p->media, now, clear);
     return drop == MEDIA_KEPT ? PEER_KEPT : PEER_REFUSED;
@@ -201,6 +202,7 @@ static enum peer_step packet_out(struct peer *p, nanotime now, const struct medi
         return PEER_WORKED;
     }
     p->stats.media_sent++;
+    p->stats.bytes_sent += len;
     struct datagram datagram = {pair->local.base, pair->remote.addr, bytes_of(p->wire, len)};
     return peer_send_datagram(p, now, &datagram, out);
 }

@@ -161,6 +161,11 @@ static void test_peer_media_flows_both_ways(void **state)
         assert_int_equal(stats.srtp_profile, SECURE_AEAD_AES_128_GCM);
         assert_true(stats.media_received > 200);
         assert_int_equal(stats.drops[PEER_REFUSED], 0);
+        // What is not there yet is on its way.
+        struct peer_stats other = wire_stats(wire, 1 - i);
+        assert_true(stats.bytes_received <= other.bytes_sent);
+        assert_true(stats.bytes_received > other.bytes_sent / 100 * 95);
+        assert_true(stats.bytes_received > 50 * (stats.dtls_received + stats.media_received));
     }
     wire_free(wire);
 }

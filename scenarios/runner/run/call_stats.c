@@ -312,6 +312,8 @@ static void put_transport(struct view *view)
     // RTCTransportStats counts what goes over the selected pair, and no checks of ICE.
     stats_number(to, "packetsSent", (int64_t)(s->dtls_sent + s->media_sent));
     stats_number(to, "packetsReceived", (int64_t)(s->dtls_received + s->media_received));
+    stats_number(to, "bytesSent", (int64_t)s->bytes_sent);
+    stats_number(to, "bytesReceived", (int64_t)s->bytes_received);
     stats_text(to, "iceRole", s->ice_role == ICE_CONTROLLING ? "controlling" : "controlled");
     stats_text(to, "iceState", ice_state_name(s->ice_state));
     stats_text(to, "dtlsState", dtls_state_name(s->dtls_state));
