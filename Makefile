@@ -90,7 +90,7 @@ live: all
 
 live-all: live-deps-all all
 	@failed=0; \
-	$(BUILD)/simrtc live scenarios/live --out $(BUILD)/live || failed=1; \
+	$(BUILD)/simrtc live scenarios/live --jobs 4 --out $(BUILD)/live || failed=1; \
 	ci/live || failed=1; \
 	$(BUILD)/simrtc live --matrix peers scenarios/live --jobs 4 --out $(BUILD)/live-matrix || failed=1; \
 	exit $$failed

@@ -76,7 +76,7 @@ void report_summary(struct text *to, const struct report_totals *totals, nanotim
         text_printf(to, "%s%u %s", separator, totals->verdicts[i], verdict_name((enum verdict)i));
         separator = ", ";
     }
-    text_printf(to, "; %s of virtual time",
+    text_printf(to, "; %s of scenario time",
                 time_print(totals->virtual_time / TIME_MS * TIME_MS, time));
     text_printf(to, " in %s\n", time_print(wall / TIME_MS * TIME_MS, time));
 }
