@@ -59,6 +59,7 @@ struct media *media_new(const struct media_config *config)
     m->trace = config->trace;
     m->free_packet = m->sent_packet = UINT32_MAX;
     m->remb_told_at = TIME_NEVER;
+    m->heard_at = m->rtp_heard_at = TIME_NEVER;
     m->demux = rtp_demux_new(
         &(struct rtp_demux_config){.sections_max = MEDIA_TRACKS_MAX,
                                    .receive_max = MEDIA_STREAMS_MAX,
@@ -103,7 +104,7 @@ void media_free(struct media *m)
 static void out_begin(struct media *m, struct media_track *t, unsigned index, unsigned layer)
 {
     struct media_stream_out *out = &t->out[layer];
-    *out = (struct media_stream_out){.ssrc = media_ssrc_draw(m, index)};
+    *out = (struct media_stream_out){.ssrc = media_ssrc_draw(m, index), .rtp_at = TIME_NEVER};
     if (t->config.rtx)
         out->rtx_ssrc = media_ssrc_draw(m, index);
     if (t->config.fec == MEDIA_FLEXFEC)

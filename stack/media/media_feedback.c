@@ -281,6 +281,7 @@ enum media_drop media_input_rtcp(struct media *m, nanotime now, struct bytes dat
         return MEDIA_MALFORMED;
     }
     media_touch(m);
+    m->heard_at = now;
     m->stats.rtcp_received++;
     m->stats.packetsReceived++;
     m->stats.bytesReceived += datagram.len;

@@ -92,7 +92,10 @@ struct media_stream_out {
     uint16_t width, height;
     // What the receiver reports.
     struct media_remote_inbound remote;
-    uint32_t lsr_ntp; // of our last SR: what a report block must refer to
+    bool spoke; // anything was said under its SSRC
+    // RFC 3550 6.3.8: when RTP went out last under its SSRC (TIME_NEVER: none yet), and when this
+    // SSRC reported last and before that.
+    nanotime rtp_at, reported[2];
 };
 
 // One incoming SSRC.
@@ -221,7 +224,11 @@ struct media {
     bool remb_agreed;     // on a track, whatever estimates
     bool has_receive_max; // a track has one
     bool reduced_size;
-    unsigned reporter; // next stream to report, round robin
+    unsigned reporter;    // next stream to report, round robin
+    unsigned speaker;     // next of ours to speak, round robin: track * MEDIA_LAYERS_MAX + layer
+    bool we_sent;         // RFC 3550 6.3.8
+    nanotime reported[2]; // the last regular report, and the one before
+    nanotime heard_at, rtp_heard_at; // anything, RTP, of the other side; TIME_NEVER: nothing yet
     uint8_t rtcp[RTP_PACKET_MAX];
     uint8_t wrapped[RTP_PACKET_MAX]; // a packet as it was before RED and the pacer
     uint8_t scratch[RTP_PACKET_MAX]; // a packet that FEC or RTX brought back
@@ -319,6 +326,7 @@ bool media_ccfb_write(struct media *m, nanotime now, struct writer *w); // false
 bool media_rtcp_poll(struct media *m, nanotime now, struct media_output *out);
 nanotime media_rtcp_deadline(const struct media *m);
 void media_feedback_wish(struct media *m, nanotime now);
+void media_rtcp_sent_rtp(struct media *m, nanotime now, struct media_stream_out *out);
 nanotime media_ntp_time(uint64_t ntp); // time of the run of an NTP time
 
 // media_sync.c

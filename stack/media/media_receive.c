@@ -385,6 +385,7 @@ enum media_drop media_input_rtp(struct media *m, nanotime now, struct bytes data
     enum media_drop drop = input(m, now, datagram);
     m->stats.drops[drop]++;
     if (drop == MEDIA_KEPT) {
+        m->heard_at = m->rtp_heard_at = now;
         m->stats.packetsReceived++;
         m->stats.bytesReceived += datagram.len;
     }

@@ -7,6 +7,14 @@
 #define NTP_EPOCH 2208988800u // 1970 in NTP seconds
 #define NACK_MAX 128          // sequences of one NACK
 #define REMB_AGAIN TIME_S
+#define SPEAKERS_MAX 16
+#define BLOCKS_MAX 16
+// RFC 3550 6.4, 6.5, in bytes: an SR without blocks, a block, what the names begin with, a name
+// without its text (SSRC, type, length, at most four zeros).
+#define SENDER_REPORT 28
+#define REPORT_BLOCK 24
+#define SDES_HEAD 4
+#define NAME_MOST 10
 #define KEYFRAME_AGAIN (500 * TIME_MS) // a request that was not answered is made again; or by RTT
 
 void media_feedback_wish(struct media *m, nanotime now)
@@ -36,24 +44,80 @@ static struct writer writer(struct media *m)
 
 // ----------------------------------------------------------------------------------------- reports
 
+// RFC 3550 6.3.8, 6.4: has it sent since its report before the last?
 static bool is_sending(const struct media_stream_out *out)
 {
-    return out->packets > 0;
+    return out->rtp_at != TIME_NEVER && out->rtp_at >= out->reported[1];
+}
+
+// Something is to be said under a track's SSRC; it will have to say goodbye.
+static uint32_t speak_as(struct media *m, unsigned track)
+{
+    m->tracks[track].out[0].spoke = true;
+    return m->tracks[track].out[0].ssrc;
+}
+
+// RFC 3550 6.3.5, 6.3.8: who is there, and who sends. Each side counts for one, as its SSRCs share
+// their datagrams (RFC 8108 5.3). RFC 8108 7.1.4: who is there goes by 5 s, not by the interval.
+#define MEMBER_TIMEOUT (5 * 5 * TIME_S)
+
+static void count_members(struct media *m, nanotime now)
+{
+    bool heard = m->heard_at == TIME_NEVER || now - m->heard_at <= MEMBER_TIMEOUT;
+    bool they_send = heard && m->rtp_heard_at != TIME_NEVER && m->rtp_heard_at >= m->reported[1];
+    rtcp_schedule_members(&m->schedule, now, heard ? 2 : 1, (unsigned)m->we_sent + they_send,
+                          m->we_sent);
+}
+
+void media_rtcp_sent_rtp(struct media *m, nanotime now, struct media_stream_out *out)
+{
+    out->rtp_at = now;
+    out->spoke = true;
+    if (m->we_sent)
+        return;
+    m->we_sent = true; // RFC 3550 6.3.8: a sender at once
+    count_members(m, now);
+}
+
+static void senders_expire(struct media *m, nanotime now)
+{
+    m->we_sent = false;
+    for (unsigned i = 0; i < m->tracks_count; i++) {
+        const struct media_track *t = &m->tracks[i];
+        for (unsigned k = 0; k < t->layers; k++)
+            m->we_sent |= t->out[k].rtp_at != TIME_NEVER && t->out[k].rtp_at >= m->reported[1];
+    }
+    count_members(m, now);
+    m->reported[1] = m->reported[0];
+    m->reported[0] = now;
 }
 
 // The next streams to report on, so many as fit; of RTX and FEC there are none (they share the
-// loss of what they travel with, and nobody acts on it).
+// loss of what they travel with, and nobody acts on it). RFC 3550 6.4, 6.4.1: of what nothing came
+// since the last report there is no block.
 static size_t blocks_of(struct media *m, nanotime now, struct rtcp_block *blocks, size_t max)
 {
     size_t count = 0;
     for (unsigned i = 0; i < m->streams_count && count < max; i++) {
         struct media_stream_in *s = &m->streams[(m->reporter + i) % m->streams_count];
-        if (s->used && !s->bye && s->role == MEDIA_IN_MEDIA)
+        if (s->used && !s->bye && s->role == MEDIA_IN_MEDIA &&
+            s->receiver.received != s->receiver.received_prior)
             count += rtp_receiver_report(&s->receiver, now, &blocks[count]);
         if (count == max)
             m->reporter = (m->reporter + i + 1) % m->streams_count;
     }
     return count;
+}
+
+// RFC 3550 6.4.1: the RTP time of the same instant as the NTP time.
+static uint32_t rtp_time(nanotime now, const struct media_track *t,
+                         const struct media_stream_out *out)
+{
+    if (t->source)
+        return out->first_timestamp + source_timestamp_at(t->source, now);
+    uint32_t rate = t->codec ? t->codec->clock_rate : 0;
+    nanotime since = now - out->last_at;
+    return out->last_timestamp + (uint32_t)((uint64_t)(since / TIME_US) * rate / 1000000);
 }
 
 static void sender_report(struct writer *w, nanotime now, const struct media_track *t,
@@ -63,37 +127,59 @@ static void sender_report(struct writer *w, nanotime now, const struct media_tra
     uint64_t packets = out->packets - out->rtx_packets - out->flex_packets - out->told_packets;
     uint64_t bytes = out->payload_bytes - out->rtx_bytes - out->flex_bytes - out->told_bytes;
     struct rtcp_sender_info info = {.ntp = rtcp_ntp(now),
-                                    .rtp_timestamp = out->last_timestamp,
+                                    .rtp_timestamp = rtp_time(now, t, out),
                                     .packets = (uint32_t)packets,
                                     .octets = (uint32_t)bytes};
-    // RFC 3550 6.4.1: the RTP time of the same instant as the NTP time.
-    if (t->source)
-        info.rtp_timestamp = out->first_timestamp + source_timestamp_at(t->source, now);
     rtcp_write_sr(w, out->ssrc, &info, blocks, count);
 }
 
-// SR for each of our streams (RFC 8108 5: one compound), with the blocks in the first; RR without
-// any. The SSRCs that speak are named in `speakers`.
-static unsigned write_reports(struct media *m, nanotime now, struct writer *w, uint32_t *speakers,
-                              unsigned max)
+// How many SSRCs can speak in one datagram: each with an SR and its name, beside the blocks.
+static unsigned speakers_max(const struct media *m, size_t blocks)
 {
-    struct rtcp_block blocks[16];
-    size_t count = blocks_of(m, now, blocks, 16);
-    unsigned spoken = 0;
-    for (unsigned i = 0; i < m->tracks_count; i++) {
-        struct media_track *t = &m->tracks[i];
-        for (unsigned k = 0; k < t->layers && t->sending && spoken < max; k++) {
-            if (!is_sending(&t->out[k]))
-                continue;
-            sender_report(w, now, t, &t->out[k], blocks, spoken ? 0 : count);
-            speakers[spoken++] = t->out[k].ssrc;
+    size_t max = m->config.mtu < sizeof m->rtcp ? m->config.mtu : sizeof m->rtcp;
+    size_t taken = SRTCP_OVERHEAD + SDES_HEAD + blocks * REPORT_BLOCK;
+    size_t each = SENDER_REPORT + NAME_MOST + strlen(m->cname);
+    size_t fit = max > taken ? (max - taken) / each : 0;
+    return fit < 1 ? 1 : fit < SPEAKERS_MAX ? (unsigned)fit : SPEAKERS_MAX;
+}
+
+// Each of our streams reports for itself in one compound (RFC 8108 5): an SR who sends, an RR who
+// did and may again (RFC 8108 6.2). With more than fit they take turns (RFC 3550 6.4). The first
+// has the blocks. Those that speak are named in `speakers`; true: there is an SR.
+static bool write_reports(struct media *m, nanotime now, struct writer *w, uint32_t *speakers,
+                          unsigned *spoken)
+{
+    struct rtcp_block blocks[BLOCKS_MAX];
+    size_t room = m->config.mtu / 2 / REPORT_BLOCK;
+    size_t count = blocks_of(m, now, blocks, room < BLOCKS_MAX ? room : BLOCKS_MAX);
+    unsigned max = speakers_max(m, count), all = m->tracks_count * MEDIA_LAYERS_MAX;
+    unsigned first = m->speaker;
+    bool sends = false;
+    *spoken = 0;
+    for (unsigned i = 0; i < all && *spoken < max; i++) {
+        unsigned index = (first + i) % all, layer = index % MEDIA_LAYERS_MAX;
+        struct media_track *t = &m->tracks[index / MEDIA_LAYERS_MAX];
+        struct media_stream_out *out = &t->out[layer];
+        if (layer >= t->layers || out->rtp_at == TIME_NEVER)
+            continue;
+        if (is_sending(out)) {
+            sender_report(w, now, t, out, blocks, *spoken ? 0 : count);
+            sends = true;
+        } else {
+            rtcp_write_rr(w, out->ssrc, blocks, *spoken ? 0 : count);
         }
+        out->reported[1] = out->reported[0];
+        out->reported[0] = now;
+        speakers[(*spoken)++] = out->ssrc;
+        m->speaker = (index + 1) % all;
     }
-    if (spoken == 0) {
-        speakers[spoken++] = media_sender_ssrc(m, 0);
+    if (*spoken < max)
+        m->speaker = 0; // all have: the order is that of the tracks
+    if (*spoken == 0) {
+        speakers[(*spoken)++] = speak_as(m, 0);
         rtcp_write_rr(w, speakers[0], blocks, count);
     }
-    return spoken;
+    return sends;
 }
 
 static void write_names(struct media *m, struct writer *w, const uint32_t *speakers, unsigned count)
@@ -108,13 +194,12 @@ static void write_names(struct media *m, struct writer *w, const uint32_t *speak
 // Who only receives learns its round trip by XR (RFC 3611 4.4, 4.5).
 static void write_extended(struct media *m, nanotime now, struct writer *w, bool sends)
 {
-    uint32_t ssrc = media_sender_ssrc(m, 0);
     if (!sends)
-        rtcp_write_xr_rrtr(w, ssrc, rtcp_ntp(now));
+        rtcp_write_xr_rrtr(w, speak_as(m, 0), rtcp_ntp(now));
     if (sends && m->rrtr.at) {
         struct rtcp_dlrr dlrr = {m->rrtr.ssrc, m->rrtr.ntp, rtcp_span(now - m->rrtr.at)};
         for (unsigned i = 0; i < m->tracks_count; i++) {
-            if (m->tracks[i].sending && is_sending(&m->tracks[i].out[0]))
+            if (is_sending(&m->tracks[i].out[0]))
                 rtcp_write_xr_dlrr(w, m->tracks[i].out[0].ssrc, &dlrr, 1);
         }
     }
@@ -129,14 +214,14 @@ static void write_nack(struct media *m, nanotime now, struct writer *w, struct m
     if (!count)
         return;
     s->nacks++;
-    (void)rtcp_write_nack(w, media_sender_ssrc(m, s->track), s->ssrc, missing, count);
+    (void)rtcp_write_nack(w, speak_as(m, s->track), s->ssrc, missing, count);
 }
 
 static void write_keyframe(struct media *m, nanotime now, struct writer *w,
                            struct media_stream_in *s)
 {
     const struct media_track *t = &m->tracks[s->track];
-    uint32_t ssrc = media_sender_ssrc(m, s->track);
+    uint32_t ssrc = speak_as(m, s->track);
     if (t->format && t->format->pli) {
         rtcp_write_pli(w, ssrc, s->ssrc);
         s->plis++;
@@ -195,7 +280,7 @@ static void write_remb(struct media *m, nanotime now, struct writer *w)
     }
     if (!m->remb_bps || !count)
         return;
-    rtcp_write_remb(w, media_sender_ssrc(m, 0), m->remb_bps, ssrcs, count);
+    rtcp_write_remb(w, speak_as(m, 0), m->remb_bps, ssrcs, count);
     m->remb_told = m->remb_bps;
     m->remb_told_at = now;
     m->remb_bps = 0;
@@ -243,12 +328,14 @@ static bool give(struct media *m, const struct writer *w, struct media_output *o
 
 static bool regular(struct media *m, nanotime now, struct media_output *out)
 {
-    uint32_t speakers[16];
+    uint32_t speakers[SPEAKERS_MAX];
+    unsigned count;
     struct writer w = writer(m);
-    unsigned count = write_reports(m, now, &w, speakers, 16);
+    bool sends = write_reports(m, now, &w, speakers, &count);
     write_names(m, &w, speakers, count);
+    senders_expire(m, now);
     struct writer before = w;
-    write_extended(m, now, &w, m->tracks[0].sending || count > 1);
+    write_extended(m, now, &w, sends);
     if (w.failed)
         w = before; // it may wait
     before = w;
@@ -263,7 +350,7 @@ static bool early(struct media *m, nanotime now, struct media_output *out)
 {
     struct writer w = writer(m);
     if (!m->reduced_size) { // RFC 3550 6.1: a compound begins with a report, and names itself
-        uint32_t ssrc = media_sender_ssrc(m, 0);
+        uint32_t ssrc = speak_as(m, 0);
         rtcp_write_rr(&w, ssrc, NULL, 0);
         rtcp_write_cname(&w, ssrc, bytes_text(m->cname), bytes_of(NULL, 0));
     }
@@ -274,13 +361,49 @@ static bool early(struct media *m, nanotime now, struct media_output *out)
     return any && give(m, &w, out);
 }
 
+// RFC 3550 6.6, RFC 8108 6.2: all say goodbye that have spoken, none that has not (6.3.7).
+static void write_byes(const struct media *m, struct writer *w)
+{
+    uint32_t ssrcs[RTCP_BLOCKS_MAX];
+    unsigned count = 0;
+    for (unsigned i = 0; i < m->tracks_count * MEDIA_LAYERS_MAX; i++) {
+        const struct media_stream_out *out =
+            &m->tracks[i / MEDIA_LAYERS_MAX].out[i % MEDIA_LAYERS_MAX];
+        const uint32_t leaving[] = {out->spoke ? out->ssrc : 0,
+                                    out->rtx_packets ? out->rtx_ssrc : 0,
+                                    out->flex_packets ? out->fec_ssrc : 0};
+        for (unsigned k = 0; k < 3; k++) {
+            if (!leaving[k])
+                continue;
+            ssrcs[count++] = leaving[k];
+            if (count < RTCP_BLOCKS_MAX)
+                continue;
+            rtcp_write_bye(w, ssrcs, count, bytes_of(NULL, 0));
+            count = 0;
+        }
+    }
+    if (count)
+        rtcp_write_bye(w, ssrcs, count, bytes_of(NULL, 0));
+}
+
 static bool bye(struct media *m, nanotime now, struct media_output *out)
 {
-    uint32_t speakers[16];
+    uint32_t speakers[SPEAKERS_MAX];
+    unsigned count;
     struct writer w = writer(m);
-    unsigned count = write_reports(m, now, &w, speakers, 16);
+    (void)write_reports(m, now, &w, speakers, &count);
     write_names(m, &w, speakers, count);
-    rtcp_write_bye(&w, speakers, count, bytes_of(NULL, 0));
+    struct writer before = w;
+    write_byes(m, &w);
+    if (w.failed) { // very many: with less around them
+        w = writer(m);
+        rtcp_write_rr(&w, speakers[0], NULL, 0);
+        write_names(m, &w, speakers, 1);
+        before = w;
+        write_byes(m, &w);
+    }
+    if (w.failed)
+        w = before;
     rtcp_schedule_sent(&m->schedule, now, w.len + UDP_OVERHEAD);
     return give(m, &w, out);
 }
@@ -288,7 +411,7 @@ static bool bye(struct media *m, nanotime now, struct media_output *out)
 static bool ccfb(struct media *m, nanotime now, struct media_output *out)
 {
     struct writer w = writer(m);
-    uint32_t ssrc = media_sender_ssrc(m, 0);
+    uint32_t ssrc = speak_as(m, 0);
     if (!m->reduced_size) {
         rtcp_write_rr(&w, ssrc, NULL, 0);
         rtcp_write_cname(&w, ssrc, bytes_text(m->cname), bytes_of(NULL, 0));
@@ -322,7 +445,7 @@ static bool transport_feedback(struct media *m, nanotime now, struct media_outpu
     if (!count)
         return false;
     struct writer w = writer(m);
-    uint32_t ssrc = media_sender_ssrc(m, 0);
+    uint32_t ssrc = speak_as(m, 0);
     if (!m->reduced_size) {
         rtcp_write_rr(&w, ssrc, NULL, 0);
         rtcp_write_cname(&w, ssrc, bytes_text(m->cname), bytes_of(NULL, 0));

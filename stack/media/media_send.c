@@ -88,7 +88,6 @@ void media_send_start(struct media *m, nanotime now, struct media_track *t)
     repair_begin(t);
     media_share(m, now);
     source_begin(m, now, t);
-    rtcp_schedule_members(&m->schedule, now, 2, 2, true);
 }
 
 void media_send_stop(struct media_track *t)
@@ -555,6 +554,9 @@ static void packet_out(struct media *m, nanotime now, uint32_t index, int cluste
     if (!rtx)
         media_repair_remember(now, t, packet);
     count_packet(m, now, packet);
+    struct media_stream_out *stream = &t->out[packet->layer];
+    if (ssrc_of(t, packet) == stream->ssrc)
+        media_rtcp_sent_rtp(m, now, stream);
     m->stats.packetsSent++;
     m->stats.bytesSent += packet->len;
     m->sent_packet = index;

@@ -33,7 +33,9 @@ static void layer_redraw(struct media *m, unsigned track, unsigned layer)
 {
     struct media_track *t = &m->tracks[track];
     struct media_stream_out *out = &t->out[layer];
-    out->ssrc = draw_again(m, track, out->ssrc, m->started);
+    out->ssrc = draw_again(m, track, out->ssrc, out->spoke);
+    out->spoke = false;
+    out->rtp_at = TIME_NEVER;
     out->rtx_ssrc = draw_again(m, track, out->rtx_ssrc, out->rtx_packets > 0);
     out->fec_ssrc = draw_again(m, track, out->fec_ssrc, out->flex_packets > 0);
     out->acknowledged = false; // RFC 9143 15.1: the mid goes with the new one

@@ -120,6 +120,8 @@ static const char world[] =
     "  - {at: 3s, keyframe: {peer: dave, track: simulcast}}\n"
     "  - {at: 6s, link: {carol.link.up: {rate: 500kbps}}}\n"
     "  - {at: 9s, link: {carol.link.up: {rate: 100Mbps}}}\n"
+    "  - {at: 10s, link: {carol.link.up: {delay: 300ms}}}\n"
+    "  - {at: 12s, link: {carol.link.up: {delay: 0ms}}}\n"
     "  - {at: 8s, link: {home.uplink: {down: true}}}\n"
     "  - {at: 9s, link: {home.uplink: {down: false}}}\n"
     "  - {at: 11s, link: {erin.link.up: {down: true}}}\n"
