@@ -32,6 +32,7 @@ struct ice_agent *ice_agent_new(const struct ice_config *config)
     agent->current = ice_generation_new(agent);
     agent->patience_at = agent->valid_at = TIME_NEVER;
     agent->stats.first_valid_at = agent->stats.selected_at = TIME_NEVER;
+    agent->kept.stats = ice_pair_stats_none();
     ice_pairs_init(agent);
     return agent;
 }

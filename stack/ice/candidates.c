@@ -89,7 +89,7 @@ uint32_t ice_prflx_priority(uint32_t local_priority)
 static bool shares_foundation(const struct ice_candidate *a, const struct ice_candidate *b)
 {
     return a->type == b->type && ip_equal(&a->base.ip, &b->base.ip) &&
-           ip_equal(&a->server, &b->server);
+           ip_equal(&a->server.ip, &b->server.ip);
 }
 
 static void local_set_foundation(struct ice_agent *agent, struct candidate *added)

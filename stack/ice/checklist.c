@@ -213,6 +213,7 @@ uint16_t ice_pair_insert(struct ice_agent *agent, nanotime now, uint16_t local, 
         .state = PAIR_FROZEN,
         .used = true,
         .number = agent->pairs_made,
+        .stats = ice_pair_stats_none(),
     };
     pair_compute(agent, &made);
     if (!make_room(agent, now, made.priority, triggered)) {

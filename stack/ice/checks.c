@@ -167,6 +167,7 @@ bool ice_check_send(struct ice_agent *agent, nanotime now, struct ice_output *ou
     pair->transaction = (uint16_t)(t - agent->transactions);
     agent->pace_at = time_add(now, agent->config.ta); // RFC 8445 6.1.4.2: Ta
     agent->stats.checks_sent++;
+    ice_count_request(agent, t);
     trace_check(agent, now, t);
     ice_request_encode(agent, t, out);
     return true;

@@ -108,6 +108,7 @@ bool ice_consent_send(struct ice_agent *agent, nanotime now, struct ice_output *
     if (consent->unanswered_at == TIME_NEVER)
         consent->unanswered_at = now;
     agent->stats.consent_checks++;
+    ice_count_request(agent, t);
     trace(&agent->trace, now, "consent check");
     ice_request_encode(agent, t, out);
     return true;

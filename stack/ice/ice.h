@@ -32,6 +32,9 @@
 enum ice_candidate_type { ICE_HOST, ICE_SRFLX, ICE_PRFLX, ICE_RELAY };
 const char *ice_candidate_type_name(enum ice_candidate_type type); // "host" ... as in SDP
 
+// Whom a local candidate comes from, and how that was asked.
+enum ice_server { ICE_NO_SERVER, ICE_STUN_UDP, ICE_TURN_UDP, ICE_TURN_TCP };
+
 struct ice_candidate {
     enum ice_candidate_type type;
     struct addr addr;
@@ -40,7 +43,9 @@ struct ice_candidate {
     uint32_t priority;   // local: 0 lets the agent compute it (RFC 8445 5.1.2)
     uint16_t component;
     char foundation[ICE_FOUNDATION_MAX]; // local: empty lets the agent compute it (5.1.1.3)
-    struct ip server; // local reflexive and relayed: the server that gave it, where known (5.1.1.3)
+    // Local reflexive and relayed: the server that gave it, where known (5.1.1.3 goes by its IP).
+    struct addr server;
+    enum ice_server server_kind;
 };
 
 // RFC 8445 5.1.2.1, with the type preferences of 5.1.2.2. The component is 1 to 256.
@@ -190,10 +195,61 @@ struct ice_stats {
     unsigned role_conflicts; // 487 sent or received
     unsigned consent_checks; // requests to keep the selected pair's consent
     unsigned pairs;          // formed
+    unsigned selections;     // selectedCandidatePairChanges: to a pair, from one, or both
     nanotime first_valid_at; // in this session, since the last restart. TIME_NEVER: not yet
     nanotime selected_at;    // nominated, likewise
     unsigned drops[ICE_DROPS];
 };
 struct ice_stats ice_agent_stats(const struct ice_agent *agent);
+
+// --------------------------------------------------------------------------------------- each pair
+
+// RTCIceCandidatePairStats, by the names of the W3C. Packets and bytes are those of data: what the
+// owner tells by ice_agent_sent and _received, the payload of UDP, no checks. Of requests and
+// responses, those that count are authentic.
+struct ice_pair_stats {
+    uint64_t packetsSent, packetsReceived, bytesSent, bytesReceived;
+    uint64_t packetsDiscardedOnSend, bytesDiscardedOnSend;
+    nanotime lastPacketSentTimestamp, lastPacketReceivedTimestamp; // TIME_NEVER: none
+    uint64_t requestsSent;        // checks, without retransmissions and without consent
+    uint64_t consentRequestsSent; // RFC 7675
+    uint64_t requestsReceived;    // of both kinds, with retransmissions
+    uint64_t responsesSent;
+    uint64_t responsesReceived; // of both kinds
+    // An answer to a check that was sent more than once measures nothing: nobody knows which of
+    // them it answers (RFC 8489 6.2.1: Karn's algorithm).
+    nanotime totalRoundTripTime;
+    nanotime currentRoundTripTime; // the latest; TIME_NEVER: none
+};
+
+// Data went out on the selected pair; or, `discarded`, it could not be given to its socket.
+void ice_agent_sent(struct ice_agent *agent, nanotime now, size_t len, bool discarded);
+// Data came, to a base of ours. It counts for the pair that it came on, if there is one.
+void ice_agent_received(struct ice_agent *agent, nanotime now, const struct datagram *datagram);
+
+// Of the selected pair; while there is none, of the one that was.
+const struct ice_pair_stats *ice_agent_selected_stats(const struct ice_agent *agent);
+
+// Numbers of pairs and candidates are never used again, not after a restart either.
+struct ice_pair_info {
+    unsigned number, local_number, remote_number;
+    const struct ice_candidate *local, *remote; // good until the next call on the agent
+    const char *state; // RTCStatsIceCandidatePairState: "frozen", "waiting" ...
+    bool nominated, selected;
+    const struct ice_pair_stats *stats;
+};
+// The pairs of the checklist by falling priority, then the one from before a restart that still
+// carries data. False: no more than `index` of them.
+bool ice_agent_pair(const struct ice_agent *agent, unsigned index, struct ice_pair_info *out);
+
+struct ice_candidate_info {
+    unsigned number;
+    const struct ice_candidate *candidate;
+    const char *ufrag; // of its side; NULL: not known yet
+};
+// The candidates of a side as they came, then that of the pair from before a restart. False: no
+// more than `index` of them.
+bool ice_agent_candidate(const struct ice_agent *agent, bool local, unsigned index,
+                         struct ice_candidate_info *out);
 
 #endif

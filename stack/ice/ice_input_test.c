@@ -631,7 +631,7 @@ static void test_ice_local_candidates_are_completed(void **state)
         candidate(ICE_SRFLX, "198.51.100.1:5002", "192.0.2.1:1000"), // of another server
         candidate(ICE_RELAY, "203.0.113.9:6000", NULL),
     };
-    made[4].server = ip_v4(203, 0, 113, 77);
+    made[4].server = at("203.0.113.77:3478");
     static const char *const foundations[] = {"1", "2", "3", "3", "4", "5"};
     static const uint32_t priorities[] = {2130706175, 2130705919, 1694498815,
                                           1694498559, 1694498303, 16777215};

@@ -9,6 +9,7 @@
 //     responses.c   incoming answers to our checks
 //     nomination.c  valid pairs, nomination, the selected pair
 //     consent.c     consent freshness, keepalives
+//     pair_stats.c  what is counted of each pair
 //     names.c       the words for enums
 //
 // Candidates and pairs are known by index. Indexes hold until the pair is removed to make room
@@ -74,6 +75,7 @@ struct pair {
     bool queued;
     bool nominate;            // controlling: its checks carry USE-CANDIDATE
     bool nominate_on_success; // controlled: USE-CANDIDATE came before the pair was valid
+    struct ice_pair_stats stats;
 };
 
 // ------------------------------------------------------------------------------------ transactions
@@ -136,6 +138,12 @@ struct consent {
     nanotime expires_at;
 };
 
+// Of the selected pair from before a restart; else of the last one that was selected.
+struct kept_pair {
+    unsigned number, local, remote; // as in struct ice_pair_info
+    struct ice_pair_stats stats;
+};
+
 struct ice_agent {
     struct ice_config config; // with its defaults filled in
     struct trace trace;
@@ -151,8 +159,9 @@ struct ice_agent {
 
     struct candidates locals;
     struct candidates remotes;
-    unsigned local_types[ICE_RELAY + 1]; // how many of each type there are
-    uint16_t foundations;                // local ones so far
+    unsigned locals_before, remotes_before; // how many there were in earlier sessions
+    unsigned local_types[ICE_RELAY + 1];    // how many of each type there are
+    uint16_t foundations;                   // local ones so far
 
     struct pair *pairs;
     uint16_t *order; // the pairs by falling priority
@@ -182,6 +191,7 @@ struct ice_agent {
     bool has_selected;
     bool selected_previous; // it is the pair from before the restart
     struct ice_pair selected;
+    struct kept_pair kept;
     struct consent consent;
     nanotime keepalive_at;
     nanotime patience_at;
@@ -299,6 +309,17 @@ void ice_consent_watch(struct ice_agent *agent, nanotime now);
 bool ice_consent_send(struct ice_agent *agent, nanotime now, struct ice_output *out);
 bool ice_keepalive_send(struct ice_agent *agent, nanotime now, struct ice_output *out);
 nanotime ice_consent_deadline(const struct ice_agent *agent);
+
+// ------------------------------------------------------------------------------------ pair_stats.c
+
+struct ice_pair_stats ice_pair_stats_none(void);
+void ice_count_request(struct ice_agent *agent, const struct transaction *sent);
+// An authentic answer came, by the way that the request went.
+void ice_count_response(struct ice_agent *agent, nanotime now, const struct transaction *sent);
+void ice_count_asked(struct ice_agent *agent, const struct datagram *request, bool previous);
+void ice_count_answered(struct ice_agent *agent, const struct reply *reply);
+// Before the selected pair leaves the table, or is selected no more.
+void ice_selected_keep(struct ice_agent *agent);
 
 const char *ice_role_name(enum ice_role role);
 

@@ -51,6 +51,8 @@ void ice_selected_drop(struct ice_agent *agent, nanotime now)
 {
     if (!agent->has_selected)
         return;
+    ice_selected_keep(agent);
+    agent->stats.selections++;
     agent->has_selected = agent->selected_previous = false;
     agent->selected_slot = NO_INDEX;
     agent->selected_changed = true;
@@ -83,8 +85,10 @@ static void selected_set(struct ice_agent *agent, nanotime now, uint16_t slot)
               ice_candidate_type_name(selected.remote.type), addr_print(&selected.remote.addr, to),
               selected.nominated ? ", nominated" : "");
     }
-    if (!same)
-        ice_consent_start(agent, now, pair);
+    if (same)
+        return;
+    agent->stats.selections++;
+    ice_consent_start(agent, now, pair);
 }
 
 // The nominated pair; before there is one, that from before a restart (RFC 8445 12.1), else the

@@ -63,6 +63,7 @@ bool ice_reply_send(struct ice_agent *agent, nanotime now, struct ice_output *ou
         .send = {.from = reply->from, .to = reply->to, .bytes = stun_end(&w)},
     };
     assert(out->send.bytes.len > 0);
+    ice_count_answered(agent, reply);
     trace_reply(agent, now, reply);
     return true;
 }
@@ -89,15 +90,15 @@ static enum reply_key username_session(const struct ice_agent *agent, struct byt
 
 // RFC 8489 9.1.3: what makes a request worth heeding, in this order.
 static enum ice_drop request_authenticate(struct ice_agent *agent, const struct datagram *datagram,
-                                          const struct stun_msg *msg, enum reply_key *session,
-                                          struct bytes *peer)
+                                          const struct stun_msg *msg, enum reply_key *session)
 {
+    struct bytes peer;
     bool has_username = stun_has(msg, STUN_USERNAME);
     if (!has_username || !stun_has(msg, STUN_MESSAGE_INTEGRITY)) {
         reply_add(agent, datagram, msg, REPLY_UNSIGNED, STUN_BAD_REQUEST);
         return has_username ? ICE_BAD_INTEGRITY : ICE_BAD_USERNAME;
     }
-    *session = username_session(agent, msg->username, peer);
+    *session = username_session(agent, msg->username, &peer);
     if (*session == REPLY_UNSIGNED) {
         reply_add(agent, datagram, msg, REPLY_UNSIGNED, STUN_UNAUTHENTICATED);
         return ICE_BAD_USERNAME;
@@ -226,18 +227,12 @@ static enum ice_drop request_heed(struct ice_agent *agent, nanotime now,
 
 // RFC 8445 7.3: an authenticated check is answered at once, even before the peer's candidates and
 // credentials are known; its triggered check waits until they are.
-enum ice_drop ice_request_input(struct ice_agent *agent, nanotime now,
-                                const struct datagram *datagram, const struct stun_msg *msg)
+static enum ice_drop request_answer(struct ice_agent *agent, nanotime now,
+                                    const struct datagram *datagram, const struct stun_msg *msg,
+                                    uint16_t local)
 {
-    uint16_t local = ice_local_by_base(agent, &datagram->to);
-    if (local == NO_INDEX && !agent->previous)
-        return ICE_UNKNOWN_LOCAL;
-    enum reply_key session;
     struct bytes peer;
-    enum ice_drop drop = request_authenticate(agent, datagram, msg, &session, &peer);
-    if (drop != ICE_KEPT)
-        return drop;
-    agent->stats.checks_received++;
+    enum reply_key session = username_session(agent, msg->username, &peer);
     if (session == REPLY_PREVIOUS) // consent from before our restart
         return reply_add(agent, datagram, msg, session, 0) ? ICE_KEPT : ICE_CHECKLIST_FULL;
     if (local == NO_INDEX)
@@ -259,4 +254,20 @@ enum ice_drop ice_request_input(struct ice_agent *agent, nanotime now,
     if (other || agent->state == ICE_FAILED)
         return ICE_KEPT;
     return request_heed(agent, now, datagram, msg, local);
+}
+
+enum ice_drop ice_request_input(struct ice_agent *agent, nanotime now,
+                                const struct datagram *datagram, const struct stun_msg *msg)
+{
+    uint16_t local = ice_local_by_base(agent, &datagram->to);
+    if (local == NO_INDEX && !agent->previous)
+        return ICE_UNKNOWN_LOCAL;
+    enum reply_key session;
+    enum ice_drop drop = request_authenticate(agent, datagram, msg, &session);
+    if (drop != ICE_KEPT)
+        return drop;
+    agent->stats.checks_received++;
+    drop = request_answer(agent, now, datagram, msg, local);
+    ice_count_asked(agent, datagram, session == REPLY_PREVIOUS); // maybe of a pair that is new
+    return drop;
 }

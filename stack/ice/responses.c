@@ -167,6 +167,8 @@ enum ice_drop ice_response_input(struct ice_agent *agent, nanotime now,
     if (!stun_check_integrity(msg, session->remote_key))
         return ICE_BAD_INTEGRITY;
     agent->stats.responses_received++;
+    if (is_symmetric(sent, datagram))
+        ice_count_response(agent, now, sent);
     if (sent->kind == TRANSACTION_CONSENT)
         return consent_response(agent, now, datagram, msg, sent);
     return check_response(agent, now, datagram, msg, sent);

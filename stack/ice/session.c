@@ -67,7 +67,10 @@ void ice_agent_restart(struct ice_agent *agent, nanotime now)
     ice_transactions_drop(agent, true);
     generation_retire(agent);
     agent->current = ice_generation_new(agent);
+    ice_selected_keep(agent);
     ice_pairs_clear(agent);
+    agent->locals_before += agent->locals.count;
+    agent->remotes_before += agent->remotes.count;
     agent->locals.count = agent->remotes.count = 0;
     memset(agent->local_types, 0, sizeof agent->local_types);
     agent->foundations = 0;

@@ -277,7 +277,11 @@ static bool turn_poll(struct gather *gather, nanotime now, struct gather_task *t
 static bool task_candidate(struct gather *gather, struct gather_task *task,
                            struct ice_candidate *out)
 {
-    *out = (struct ice_candidate){.component = 1, .server = task->server->addr.ip};
+    *out = (struct ice_candidate){.component = 1,
+                                  .server = task->server->addr,
+                                  .server_kind = task->server->kind == PEER_STUN ? ICE_STUN_UDP
+                                                 : task->by_tcp                  ? ICE_TURN_TCP
+                                                                                 : ICE_TURN_UDP};
     if (task->give_srflx) {
         task->give_srflx = false;
         out->type = ICE_SRFLX;
