@@ -50,11 +50,21 @@ static enum rtcp_outcome frame_len(struct bytes left, size_t *len)
     return *len <= left.len ? RTCP_OK : RTCP_TOO_SHORT;
 }
 
-// RFC 3550 6.4.1: the last byte counts the padding, itself included, and is a multiple of four.
-static bool padding_fits(struct bytes packet)
+// Transport-wide feedback ends where its deltas do, which may be within a word. libwebrtc and pion
+// count what fills the word as padding, with the bit, also of a packet that is not the last.
+static bool is_transport_cc(struct bytes packet)
+{
+    return packet.at[1] == RTCP_PT_RTPFB && (packet.at[0] & 0x1f) == RTCP_FMT_TRANSPORT_CC;
+}
+
+// RFC 3550 6.4.1: the last byte counts the padding, itself included, and is a multiple of four; and
+// only the last packet of a compound may be padded.
+static bool padding_fits(struct bytes packet, bool last)
 {
     uint8_t padding = packet.at[packet.len - 1];
-    return padding != 0 && padding % 4 == 0 && padding <= packet.len - RTCP_HEADER_LEN;
+    if (padding == 0 || padding > packet.len - RTCP_HEADER_LEN)
+        return false;
+    return is_transport_cc(packet) || (last && padding % 4 == 0);
 }
 
 enum rtcp_outcome rtcp_walk_start(struct rtcp_walk *walk, struct bytes datagram, bool reduced_ok)
@@ -67,8 +77,7 @@ enum rtcp_outcome rtcp_walk_start(struct rtcp_walk *walk, struct bytes datagram,
         if (outcome != RTCP_OK)
             return outcome;
         bool padded = left.at[0] & 0x20;
-        // RFC 3550 6.4.1: only the last packet of a compound may be padded.
-        if (padded && (len != left.len || !padding_fits(bytes_of(left.at, len))))
+        if (padded && !padding_fits(bytes_of(left.at, len), len == left.len))
             return RTCP_BAD_PADDING;
         left = bytes_from(left, len);
     } while (left.len);

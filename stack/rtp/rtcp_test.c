@@ -238,6 +238,39 @@ static void test_rtcp_transport_cc_vectors(void **state)
                      RTCP_BAD_VALUE);
 }
 
+#define PADDED "afcd000611223344556677880001000400000100200404080c100002"
+
+// libwebrtc and pion fill the last word of transport-wide feedback with what they call padding: one
+// to three bytes.
+static void test_rtcp_transport_cc_padded_within_a_word(void **state)
+{
+    (void)state;
+    uint8_t buffer[256];
+    struct rtcp_walk walk;
+    struct rtcp_packet packet;
+    struct rtcp_arrival got[16];
+    size_t count;
+    assert_int_equal(rtcp_walk_start(&walk, hex_bytes(PADDED, buffer), true), RTCP_OK);
+    assert_int_equal(rtcp_next(&walk, &packet), RTCP_OK);
+    assert_int_equal(packet.padding, 2);
+    assert_int_equal(rtcp_transport_cc_read(&packet, got, 16, &count), RTCP_OK);
+    assert_int_equal(count, 4);
+    assert_int_equal(got[3].time, 256 + 4 + 8 + 12 + 16);
+    assert_int_equal(rtcp_next(&walk, &packet), RTCP_END);
+    // Also before another packet, but never with no byte or with more than there are.
+    assert_int_equal(rtcp_walk_start(&walk, hex_bytes(PADDED "80c9000111223344", buffer), true),
+                     RTCP_OK);
+    (void)hex_bytes(PADDED, buffer);
+    buffer[27] = 0;
+    assert_int_equal(rtcp_walk_start(&walk, bytes_of(buffer, 28), true), RTCP_BAD_PADDING);
+    buffer[27] = 25;
+    assert_int_equal(rtcp_walk_start(&walk, bytes_of(buffer, 28), true), RTCP_BAD_PADDING);
+    // It is no padding of deltas that there are not.
+    buffer[27] = 3;
+    assert_int_equal(rtcp_walk_start(&walk, bytes_of(buffer, 28), true), RTCP_OK);
+    assert_int_equal(rtcp_next(&walk, &packet), RTCP_BAD_LENGTH);
+}
+
 // Whatever was received: the packets together tell all of it, each written the same way again.
 static void transport_cc_round(struct rng *rng, size_t room)
 {
@@ -335,6 +368,7 @@ int main(void)
         cmocka_unit_test(test_rtcp_rates),
         cmocka_unit_test(test_rtcp_ccfb_and_xr),
         cmocka_unit_test(test_rtcp_transport_cc_vectors),
+        cmocka_unit_test(test_rtcp_transport_cc_padded_within_a_word),
         cmocka_unit_test(test_rtcp_transport_cc_round_trip),
         cmocka_unit_test(test_rtcp_hostile),
         cmocka_unit_test(test_rtcp_round_trip_time),
