@@ -116,9 +116,9 @@ static void fill_received(struct media_inbound *in, const struct media_stream_in
     struct rtp_receiver_stats stats = rtp_receiver_stats_read(&s->receiver);
     uint32_t rate = t->codec ? t->codec->clock_rate : 90000;
     in->ssrc = s->ssrc;
-    in->packetsReceived = stats.packets_received;
-    in->bytesReceived = stats.bytes_received;
-    in->headerBytesReceived = stats.header_bytes_received;
+    in->packetsReceived = stats.packets_received + s->repair_packets;
+    in->bytesReceived = stats.bytes_received + s->repair_bytes;
+    in->headerBytesReceived = stats.header_bytes_received + s->repair_header_bytes;
     in->packetsLost = stats.packets_lost;
     in->jitter = (nanotime)stats.jitter * TIME_S / rate;
     in->lastPacketReceivedTimestamp = stats.last_packet_received;

@@ -41,11 +41,17 @@ static void test_media_count_ends_agree_without_loss(void **state)
         struct media_track_stats in = media_world_stats(world, 1, tracks[i]);
         assert_true(out.out.packetsSent > 400);
         assert_int_equal(in.in.ssrc, out.out.ssrc);
-        assert_int_equal(in.in.packetsReceived,
-                         out.out.packetsSent - out.out.retransmittedPacketsSent);
-        assert_int_equal(in.in.bytesReceived, out.out.bytesSent - out.out.retransmittedBytesSent);
-        assert_int_equal(in.remote_out.packetsSent, in.in.packetsReceived);
-        assert_int_equal(in.remote_out.bytesSent, in.in.bytesReceived);
+        assert_int_equal(in.in.packetsReceived, out.out.packetsSent);
+        assert_int_equal(in.in.bytesReceived, out.out.bytesSent);
+        assert_int_equal(in.in.headerBytesReceived, out.out.headerBytesSent);
+        assert_int_equal(in.in.retransmittedPacketsReceived, out.out.retransmittedPacketsSent);
+        assert_int_equal(in.in.retransmittedBytesReceived, out.out.retransmittedBytesSent);
+        // Probes repeat what was sent; a sender report is of media alone (RFC 3550 6.4.1).
+        assert_true((i == 1) == (out.out.retransmittedPacketsSent > 0));
+        assert_int_equal(in.remote_out.packetsSent,
+                         in.in.packetsReceived - in.in.retransmittedPacketsReceived);
+        assert_int_equal(in.remote_out.bytesSent,
+                         in.in.bytesReceived - in.in.retransmittedBytesReceived);
         assert_true(in.remote_out.reportsSent > 2);
         assert_int_equal(out.remote_in.packetsLost, 0);
         assert_int_equal(out.remote_in.fractionLost, 0);
@@ -145,6 +151,10 @@ static void test_media_count_repair_is_no_media(void **state)
         assert_true(in.in.fecBytesReceived > 50 * in.in.fecPacketsReceived);
         assert_true(in.in.fecBytesReceived < 1300 * in.in.fecPacketsReceived);
         assert_true(in.in.fecPacketsDiscarded > 0); // nothing was lost
+        // On an SSRC of their own or not, they are of what was received.
+        struct media_track_stats out = media_world_stats(world, 0, video);
+        assert_in_range(out.out.packetsSent - in.in.packetsReceived, 0, 12); // on their way
+        assert_int_equal(in.in.packetsLost, 0);
         assert_int_equal(in.quality.recovered, 0);
         assert_int_equal(in.quality.damaged, 0);
         assert_in_range(in.in.framesDecoded, 120, 126);

@@ -182,6 +182,7 @@ enum media_drop media_fec_take_flex(struct media *m, nanotime now, struct media_
         if (!protects->used || protects->ssrc != ssrc || protects->track != s->track ||
             !protects->fec)
             continue;
+        s->repairs = (int)i;
         repair(m, now, protects, packet->payload);
         media_fec_drain(m, now, protects);
         return MEDIA_KEPT;

@@ -40,6 +40,8 @@
 #define MEDIA_PACKETS_MAX 4096   // that wait for the pacer, in all
 #define MEDIA_PACKET_OVERHEAD 48 // of IP, UDP and SRTP: what rates count beside RTP
 #define MEDIA_FREEZE_FRAME_MAX 262144
+// RFC 8108 7.1.4, RFC 3550 6.3.5: who said nothing for five times 5 s is not there.
+#define MEDIA_MEMBER_TIMEOUT (5 * 5 * TIME_S)
 #define MEDIA_BYES_MAX 12 // SSRCs given up that are still to say goodbye
 
 // A packet on its way to the wire. Slots live in chunks, and are used again.
@@ -119,6 +121,8 @@ struct media_stream_in {
     nanotime keyframe_asked; // TIME_NEVER: not yet
     uint64_t nacks, plis, firs;
     uint64_t rtx_packets, rtx_bytes, fec_packets, fec_bytes, fec_discarded;
+    // All that came for it on SSRCs of their own: RTX with its padding, FlexFEC.
+    uint64_t repair_packets, repair_bytes, repair_header_bytes;
     uint64_t recovered, bad_payload;
     uint64_t intact, damaged, missing;
     int64_t last_counter; // of synthetic frames; -1: none
@@ -312,6 +316,9 @@ enum media_drop media_take(struct media *m, nanotime now, struct media_stream_in
 bool media_playout_poll(struct media *m, nanotime now, struct media_output *out);
 nanotime media_receive_deadline(const struct media *m);
 void media_stream_free(struct media_stream_in *s);
+void media_streams_expire(struct media *m, nanotime now); // those that said goodbye some time ago
+// What the SDES of a datagram tells of streams, with room made for them.
+void media_streams_learn(struct media *m, nanotime now, struct bytes datagram);
 void media_keyframe_want(struct media *m, nanotime now, struct media_stream_in *s);
 
 // media_ccfb.c

@@ -121,6 +121,69 @@ static void choose_current(struct media *m, struct media_track *t, unsigned inde
         t->current = (int)index;
 }
 
+// ------------------------------------------------------------------------------------- forgetting
+
+// RFC 3550 6.2.1, RFC 9143 9.2: what said goodbye goes after a delay, for stragglers; what is
+// silent (RFC 8108 7.1.4: five times 5 s) only when another needs the room: an RTX stream is silent
+// as long as nothing is lost, and does not say again whose it is. What a track plays stays: its
+// statistics are the track's.
+
+#define STRAGGLERS (5 * TIME_S)
+
+static bool is_current(const struct media *m, const struct rtp_demux_stream *stream)
+{
+    return m->streams && m->streams[stream->index].used &&
+           m->tracks[stream->section].current == (int)stream->index;
+}
+
+static void stream_forget(struct media *m, const struct rtp_demux_stream *stream)
+{
+    if (m->streams && m->streams[stream->index].used) {
+        media_stream_free(&m->streams[stream->index]);
+        for (unsigned i = 0; i < m->streams_count; i++) {
+            if (m->streams[i].repairs == (int)stream->index)
+                m->streams[i].repairs = -1;
+        }
+    }
+    if (!stream->signalled)
+        rtp_demux_forget(m->demux, stream->ssrc);
+}
+
+void media_streams_expire(struct media *m, nanotime now)
+{
+    struct rtp_demux_stream stream;
+    for (unsigned i = 0; i < m->streams_count; i++) {
+        if (m->streams[i].used && m->streams[i].bye && rtp_demux_stream_at(m->demux, i, &stream) &&
+            now - stream.last_seen >= STRAGGLERS && !is_current(m, &stream))
+            stream_forget(m, &stream);
+    }
+}
+
+// Room for one more: the stream that was silent longest goes. False: none was for long.
+static bool make_room(struct media *m, nanotime now)
+{
+    struct rtp_demux_stream stream, oldest = {.last_seen = now - MEDIA_MEMBER_TIMEOUT};
+    bool found = false;
+    for (unsigned i = 0; i < MEDIA_STREAMS_MAX; i++) {
+        if (!rtp_demux_stream_at(m->demux, i, &stream) || stream.signalled ||
+            stream.last_seen >= oldest.last_seen || is_current(m, &stream))
+            continue;
+        oldest = stream;
+        found = true;
+    }
+    if (found)
+        stream_forget(m, &oldest);
+    return found;
+}
+
+void media_streams_learn(struct media *m, nanotime now, struct bytes datagram)
+{
+    while (rtp_demux_learn(m->demux, now, datagram) == RTP_DEMUX_FULL) {
+        if (!make_room(m, now))
+            return;
+    }
+}
+
 // ---------------------------------------------------------------------------------------- packets
 
 static void take_video(struct media *m, nanotime now, struct media_stream_in *s,
@@ -288,6 +351,19 @@ static enum media_drop take_rtx(struct media *m, nanotime now, struct media_stre
     return take_any(m, now, repaired, &original, true);
 }
 
+// webrtc-stats, RTCStatsType "inbound-rtp": streams of RTX and FEC are no objects of their own, but
+// count for the one that they are for; as RFC 3550 6.4.1 counts, with duplicates.
+static void count_repair(struct media *m, const struct media_stream_in *s,
+                         const struct rtp_packet *packet, size_t len)
+{
+    if (s->role == MEDIA_IN_MEDIA || s->repairs < 0 || !m->streams[s->repairs].used)
+        return;
+    struct media_stream_in *repaired = &m->streams[s->repairs];
+    repaired->repair_packets++;
+    repaired->repair_bytes += packet->payload.len;
+    repaired->repair_header_bytes += len - packet->payload.len;
+}
+
 static enum media_drop drop_of(enum rtp_receiver_outcome outcome)
 {
     return outcome == RTP_RECEIVER_DUPLICATE ? MEDIA_DUPLICATE : MEDIA_TOO_OLD;
@@ -335,11 +411,14 @@ static enum rtp_demux_outcome demux(struct media *m, nanotime now, const struct 
                                     struct rtp_demux_result *where)
 {
     enum rtp_demux_outcome outcome = rtp_demux_rtp(m->demux, now, NULL, packet, values, where);
-    if (outcome != RTP_DEMUX_COLLISION)
-        return outcome;
-    // RFC 3550 8.2: ours becomes another, and the packet is of a new source.
-    media_ssrc_collision(m, now, packet->ssrc);
-    return rtp_demux_rtp(m->demux, now, NULL, packet, values, where);
+    if (outcome == RTP_DEMUX_COLLISION) {
+        // RFC 3550 8.2: ours becomes another, and the packet is of a new source.
+        media_ssrc_collision(m, now, packet->ssrc);
+        outcome = rtp_demux_rtp(m->demux, now, NULL, packet, values, where);
+    }
+    if (outcome == RTP_DEMUX_FULL && make_room(m, now))
+        outcome = rtp_demux_rtp(m->demux, now, NULL, packet, values, where);
+    return outcome;
 }
 
 static enum media_drop input(struct media *m, nanotime now, struct bytes datagram)
@@ -363,18 +442,24 @@ static enum media_drop input(struct media *m, nanotime now, struct bytes datagra
     struct media_stream_in *s = stream_of(m, &where, packet.ssrc, format);
     media_ccfb_note(m, now, s, packet.sequence, datagram.len);
     enum rtp_receiver_outcome outcome = rtp_receiver_input(&s->receiver, now, &packet);
-    if (outcome != RTP_RECEIVER_NEW && outcome != RTP_RECEIVER_RESTART)
+    if (outcome != RTP_RECEIVER_NEW && outcome != RTP_RECEIVER_RESTART) {
+        if (outcome == RTP_RECEIVER_DUPLICATE)
+            count_repair(m, s, &packet, datagram.len);
         return drop_of(outcome);
+    }
     if (values.has & 1u << RTP_RID)
         (void)bytes_copy_text(values.rid, s->rid, sizeof s->rid);
     if (values.has & 1u << RTP_AUDIO_LEVEL) {
         s->audio_level = values.audio_level;
         s->has_audio_level = true;
     }
-    if (s->role == MEDIA_IN_RTX)
-        return take_rtx(m, now, s, format, &packet, &values);
-    if (s->role == MEDIA_IN_FEC)
-        return media_fec_take_flex(m, now, s, &packet);
+    if (s->role != MEDIA_IN_MEDIA) {
+        enum media_drop drop = s->role == MEDIA_IN_RTX
+                                   ? take_rtx(m, now, s, format, &packet, &values)
+                                   : media_fec_take_flex(m, now, s, &packet);
+        count_repair(m, s, &packet, datagram.len);
+        return drop;
+    }
     choose_current(m, t, where.stream);
     return take_any(m, now, s, &packet, false);
 }
