@@ -256,12 +256,11 @@ static void packet_read(struct media *m, nanotime now, const struct rtcp_packet 
     }
 }
 
-// RFC 3550 8.2: a report under one of our SSRCs, from somebody else or from ourselves.
+// RFC 3550 8.2: a report under one of our SSRCs is somebody else's, or our own again. Of others the
+// demultiplexer notes that they are there, or leave.
 static bool is_looped(struct media *m, nanotime now, const struct rtcp_packet *packet)
 {
     struct rtp_demux_sections sections;
-    if (rtp_demux_send_section(m->demux, packet->sender) == RTP_DEMUX_NONE)
-        return false;
     enum rtp_demux_outcome outcome = rtp_demux_rtcp(m->demux, now, NULL, packet, &sections);
     if (outcome == RTP_DEMUX_COLLISION)
         media_ssrc_collision(m, now, packet->sender);
@@ -285,7 +284,7 @@ enum media_drop media_input_rtcp(struct media *m, nanotime now, struct bytes dat
     m->stats.rtcp_received++;
     m->stats.packetsReceived++;
     m->stats.bytesReceived += datagram.len;
-    (void)rtp_demux_learn(m->demux, now, datagram);
+    media_streams_learn(m, now, datagram);
     while ((outcome = rtcp_next(&walk, &packet)) != RTCP_END) {
         bad |= outcome != RTCP_OK;
         if (outcome != RTCP_OK)

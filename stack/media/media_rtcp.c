@@ -58,12 +58,10 @@ static uint32_t speak_as(struct media *m, unsigned track)
 }
 
 // RFC 3550 6.3.5, 6.3.8: who is there, and who sends. Each side counts for one, as its SSRCs share
-// their datagrams (RFC 8108 5.3). RFC 8108 7.1.4: who is there goes by 5 s, not by the interval.
-#define MEMBER_TIMEOUT (5 * 5 * TIME_S)
-
+// their datagrams (RFC 8108 5.3).
 static void count_members(struct media *m, nanotime now)
 {
-    bool heard = m->heard_at == TIME_NEVER || now - m->heard_at <= MEMBER_TIMEOUT;
+    bool heard = m->heard_at == TIME_NEVER || now - m->heard_at <= MEDIA_MEMBER_TIMEOUT;
     bool they_send = heard && m->rtp_heard_at != TIME_NEVER && m->rtp_heard_at >= m->reported[1];
     rtcp_schedule_members(&m->schedule, now, heard ? 2 : 1, (unsigned)m->we_sent + they_send,
                           m->we_sent);
@@ -334,6 +332,7 @@ static bool regular(struct media *m, nanotime now, struct media_output *out)
     bool sends = write_reports(m, now, &w, speakers, &count);
     write_names(m, &w, speakers, count);
     senders_expire(m, now);
+    media_streams_expire(m, now); // RFC 3550 6.3.5: once in each interval
     struct writer before = w;
     write_extended(m, now, &w, sends);
     if (w.failed)

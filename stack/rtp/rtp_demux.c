@@ -219,6 +219,10 @@ bool rtp_demux_section_set(struct rtp_demux *d, unsigned index,
     if (section->mid.len)
         memcpy(s->mid, section->mid.at, section->mid.len);
     memcpy(s->payload_types, section->payload_types, sizeof s->payload_types);
+    for (unsigned i = 0; i < d->in.max; i++) {
+        if (d->in.entries[i].section == index)
+            d->in.entries[i].signalled = false;
+    }
     index_payload_types(d);
     return true;
 }
@@ -262,19 +266,6 @@ void rtp_demux_forget(struct rtp_demux *d, uint32_t ssrc)
         table_remove(&d->in, in);
     if (out)
         table_remove(&d->out, out);
-}
-
-unsigned rtp_demux_expire(struct rtp_demux *d, nanotime before)
-{
-    unsigned gone = 0;
-    for (unsigned i = 0; i < d->in.max; i++) {
-        struct entry *entry = &d->in.entries[i];
-        if (!entry->used || entry->signalled || entry->last_seen >= before)
-            continue;
-        table_remove(&d->in, entry);
-        gone++;
-    }
-    return gone;
 }
 
 // -------------------------------------------------------------------------------------- conflicts
@@ -494,7 +485,7 @@ static void deliver_bye(struct rtp_demux *d, nanotime now, const struct rtcp_pac
         deliver(out, entry);
         if (!entry)
             continue;
-        // RFC 9143 9.2: removed after a delay, by rtp_demux_expire.
+        // RFC 9143 9.2: removed after a delay, which is the owner's.
         entry->bye = true;
         entry->last_seen = now;
     }

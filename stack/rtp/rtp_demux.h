@@ -2,8 +2,9 @@
 // coming back (RFC 3550 8.2).
 //
 // Sections are the owner's indices. All tables are bounded by the config; what does not fit has the
-// outcome RTP_DEMUX_FULL. Learnt entries are forgotten oldest first only when the owner says so
-// (rtp_demux_expire); signalled ones stay until rtp_demux_forget.
+// outcome RTP_DEMUX_FULL. Nothing is forgotten by itself: the owner, who knows which streams are in
+// use, looks for one that is not (rtp_demux_stream_at, `last_seen`, `bye`, `signalled`) and says
+// rtp_demux_forget.
 #ifndef STACK_RTP_RTP_DEMUX_H
 #define STACK_RTP_RTP_DEMUX_H
 
@@ -49,7 +50,8 @@ struct rtp_demux_section {
     uint64_t payload_types[2]; // a bit for each that is configured for receiving
 };
 // Add or replace section `index` (below sections_max). A MID already used by another section or too
-// long: false.
+// long: false. SSRCs that were signalled for it before stay, as if they had been learnt: tell again
+// those that still are.
 bool rtp_demux_section_set(struct rtp_demux *d, unsigned index,
                            const struct rtp_demux_section *section);
 // Its SSRCs, both ways, are forgotten with it.
@@ -59,8 +61,6 @@ void rtp_demux_section_remove(struct rtp_demux *d, unsigned index);
 bool rtp_demux_receive(struct rtp_demux *d, uint32_t ssrc, unsigned section);
 bool rtp_demux_send(struct rtp_demux *d, uint32_t ssrc, unsigned section);
 void rtp_demux_forget(struct rtp_demux *d, uint32_t ssrc); // in both tables
-// Learnt incoming SSRCs that were last seen before `before`, or whose BYE is older, go; how many.
-unsigned rtp_demux_expire(struct rtp_demux *d, nanotime before);
 
 // An incoming SSRC. `index` stays its own until it is forgotten, below receive_max: the owner may
 // use it for a table beside this one.
@@ -69,10 +69,10 @@ struct rtp_demux_stream {
     uint16_t index;
     uint16_t section;
     bool signalled;
-    bool bye; // it said goodbye
-    nanotime last_seen;
-    struct bytes rid; // of the last packet that had one; empty: none. Until the next call
-    bool repaired;    // `rid` is that of the stream it repairs
+    bool bye;           // it said goodbye
+    nanotime last_seen; // RTP, a report, or its BYE; 0: signalled, and nothing came
+    struct bytes rid;   // of the last packet that had one; empty: none. Until the next call
+    bool repaired;      // `rid` is that of the stream it repairs
 };
 
 struct rtp_demux_result {

@@ -1,0 +1,156 @@
+// Streams that come and go: a sender that changes its SSRC, with and without goodbyes.
+#include "stack/media/media_world.h"
+#include "stack/rtp/rtcp.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+static const struct media_track_config opus = {.label = "audio",
+                                               .kind = MEDIA_AUDIO,
+                                               .codecs = {"opus"},
+                                               .codecs_count = 1,
+                                               .bitrate = 32000,
+                                               .frame_time = 60 * TIME_MS};
+
+static nanotime change_each; // bob's SSRC becomes another so often; 0: with each packet
+static uint32_t base, packets;
+
+static uint32_t ssrc_at(nanotime now)
+{
+    return base + (uint32_t)(change_each ? (uint32_t)(now / change_each) : packets);
+}
+
+static void change(struct media_world *world, int from, struct media_flying *packet)
+{
+    if (!from || packet->rtcp)
+        return;
+    packets++;
+    put_u32(packet->bytes + 8, ssrc_at(world->now));
+}
+
+static struct media_world *begin(nanotime each)
+{
+    struct media_world *world = media_world_new(NULL);
+    (void)media_world_track(world, &opus, true, true);
+    change_each = each;
+    base = 0x10000;
+    packets = 0;
+    world->tamper = change;
+    media_world_start(world);
+    return world;
+}
+
+static uint64_t refused(struct media_world *world)
+{
+    struct media_transport_stats stats;
+    media_transport_stats(world->sides[0], &stats);
+    return stats.drops[MEDIA_TOO_MANY_STREAMS];
+}
+
+// Two hours with another SSRC each ten seconds: 720 of them, of which the table holds 128.
+static void test_media_streams_of_a_long_call_find_room(void **state)
+{
+    (void)state;
+    struct media_world *world = begin(10 * TIME_S);
+    for (int i = 1; i <= 8; i++) {
+        media_world_run(world, i * 900 * TIME_S + TIME_S);
+        assert_int_equal(refused(world), 0);
+        struct media_track_stats got = media_world_stats(world, 0, 0);
+        assert_int_equal(got.in.ssrc, ssrc_at(world->now - 100 * TIME_MS));
+        assert_true(got.in.lastPacketReceivedTimestamp >= world->now - 150 * TIME_MS);
+    }
+    media_world_free(world);
+}
+
+// With each packet another: the table is full after 128, and says so; once the flood is over, what
+// is silent makes room.
+static void test_media_streams_of_a_flood_are_bounded(void **state)
+{
+    (void)state;
+    struct media_world *world = begin(0);
+    media_world_run(world, 20 * TIME_S);
+    assert_in_range(packets, 330, 336);
+    assert_in_range(refused(world), packets - 130, packets - 126);
+    change_each = 1000 * TIME_S;
+    base = 0x20000;
+    uint64_t before = refused(world);
+    media_world_run(world, 40 * TIME_S); // the oldest is silent for 25 s by then
+    assert_in_range(refused(world) - before, 1, 25 * 17);
+    struct media_track_stats got = media_world_stats(world, 0, 0);
+    assert_int_equal(got.in.ssrc, ssrc_at(world->now));
+    assert_true(got.in.packetsReceived > 200);
+    media_world_free(world);
+}
+
+// The same by the names of RTCP alone: they take no room from what is heard.
+static void test_media_streams_of_names_alone_are_bounded(void **state)
+{
+    (void)state;
+    struct media_world *world = begin(1000 * TIME_S);
+    media_world_run(world, 2 * TIME_S);
+    for (uint32_t i = 0; i < 300; i++) {
+        uint8_t bytes[64];
+        struct writer w = writer_of(bytes, sizeof bytes);
+        rtcp_write_rr(&w, 0x30000 + i, NULL, 0);
+        rtcp_write_cname(&w, 0x30000 + i, bytes_text("x"), bytes_text("0"));
+        assert_int_equal(media_input_rtcp(world->sides[0], world->now, writer_bytes(&w)),
+                         MEDIA_KEPT);
+    }
+    media_world_run(world, 4 * TIME_S);
+    struct media_track_stats got = media_world_stats(world, 0, 0);
+    assert_int_equal(got.in.ssrc, ssrc_at(0));
+    base = 0x40000;
+    media_world_run(world, 40 * TIME_S);
+    got = media_world_stats(world, 0, 0);
+    assert_int_equal(got.in.ssrc, ssrc_at(0));
+    media_world_free(world);
+}
+
+// RFC 9143 9.2: after a goodbye the SSRC goes a little later, without a need for room: 400 in 40 s
+// are never more than 128 in 5 s.
+static void test_media_streams_that_said_goodbye_go(void **state)
+{
+    (void)state;
+    struct media_world *world = begin(100 * TIME_MS);
+    for (int i = 1; i <= 400; i++) {
+        media_world_run(world, i * 100 * TIME_MS + 50 * TIME_MS);
+        uint8_t bytes[64];
+        struct writer w = writer_of(bytes, sizeof bytes);
+        uint32_t gone = ssrc_at(world->now - 200 * TIME_MS);
+        rtcp_write_rr(&w, gone, NULL, 0);
+        rtcp_write_bye(&w, &gone, 1, bytes_of(NULL, 0));
+        assert_int_equal(media_input_rtcp(world->sides[0], world->now, writer_bytes(&w)),
+                         MEDIA_KEPT);
+    }
+    assert_int_equal(refused(world), 0);
+    media_world_free(world);
+}
+
+// What a track plays stays, however long it is silent: its statistics are the track's.
+static void test_media_streams_that_play_stay(void **state)
+{
+    (void)state;
+    struct media_world *world = begin(1000 * TIME_S);
+    media_world_run(world, 2 * TIME_S);
+    media_stop(world->sides[1], world->now); // BYE
+    media_world_run(world, 100 * TIME_S);
+    struct media_track_stats got = media_world_stats(world, 0, 0);
+    assert_int_equal(got.in.ssrc, ssrc_at(0));
+    assert_in_range(got.in.packetsReceived, 30, 34);
+    media_world_free(world);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_media_streams_of_a_long_call_find_room),
+        cmocka_unit_test(test_media_streams_of_a_flood_are_bounded),
+        cmocka_unit_test(test_media_streams_of_names_alone_are_bounded),
+        cmocka_unit_test(test_media_streams_that_said_goodbye_go),
+        cmocka_unit_test(test_media_streams_that_play_stay),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
