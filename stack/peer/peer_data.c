@@ -207,7 +207,8 @@ enum peer_drop peer_data_input(struct peer *p, nanotime now, const struct datagr
         return keep_early(p, datagram->bytes);
     p->stats.dtls_received++;
     p->stats.bytes_received += datagram->bytes.len;
-    return dtls_input(p->dtls, now, datagram->bytes) == DTLS_KEPT ? PEER_KEPT : PEER_REFUSED;
+    enum dtls_drop drop = dtls_input(p->dtls, now, datagram->bytes);
+    return drop == DTLS_KEPT ? PEER_KEPT : peer_refused(p, "DTLS", dtls_drop_name(drop));
 }
 
 // ---------------------------------------------------------------------------------------- output

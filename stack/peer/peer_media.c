@@ -164,25 +164,24 @@ enum peer_drop peer_media_input(struct peer *p, nanotime now, const struct datag
     if (!peer_is_authenticated(p, datagram))
         return PEER_UNAUTHENTICATED;
     if (!p->secure) // browsers keep nothing of it either; what counts is asked for again
-        return p->dtls && dtls_state(p->dtls) == DTLS_CONNECTED ? PEER_REFUSED : PEER_BEFORE_KEYS;
+        return p->dtls && dtls_state(p->dtls) == DTLS_CONNECTED
+                   ? peer_refused(p, "DTLS", "no SRTP was agreed on")
+                   : PEER_BEFORE_KEYS;
     if (len > sizeof p->wire)
-        return PEER_REFUSED;
+        return peer_refused(p, "SRTP", "longer than any packet");
     memcpy(p->wire, datagram->bytes.at, len);
     bool rtcp = rtp_is_rtcp(datagram->bytes);
     enum secure_outcome outcome = rtcp ? secure_open_rtcp(p->secure, p->wire, &len)
                                        : secure_open_rtp(p->secure, p->wire, &len);
-    if (outcome != SECURE_OK) {
-        trace(&p->trace, now, "SRTP refuses %s of %zu bytes: %s", rtcp ? "RTCP" : "RTP",
-              datagram->bytes.len, secure_outcome_name(outcome));
-        return PEER_REFUSED;
-    }
+    if (outcome != SECURE_OK)
+        return peer_refused(p, "SRTP", secure_outcome_name(outcome));
     struct bytes clear = bytes_of(p->wire, len);
     clear_keep(p, &datagram->from, &datagram->to, clear);
     p->stats.media_received++;
     p->stats.bytes_received += datagram->bytes.len;
     enum media_drop drop =
         rtcp ? media_input_rtcp(p->media, now, clear) : media_input_rtp(p->media, now, clear);
-    return drop == MEDIA_KEPT ? PEER_KEPT : PEER_REFUSED;
+    return drop == MEDIA_KEPT ? PEER_KEPT : peer_refused(p, "media", media_drop_name(drop));
 }
 
 static enum peer_step packet_out(struct peer *p, nanotime now, const struct media_output *got,

@@ -58,6 +58,7 @@ struct peer {
     struct peer_config config;
     char *secrets; // owns the strings of config.servers and config.name
     struct trace trace;
+    const char *refused_by, *refusal; // of the last PEER_REFUSED: the part, and its outcome's name
     struct rng rng;
     struct ice_agent *ice;
     struct gather gather;
@@ -143,6 +144,8 @@ static inline size_t peer_mtu(const struct peer *p)
 }
 
 // peerconnection.c
+// PEER_REFUSED, and for the trace by which part, and why; both are literals.
+enum peer_drop peer_refused(struct peer *p, const char *by, const char *why);
 enum peer_step peer_send_datagram(struct peer *p, nanotime now, const struct datagram *datagram,
                                   struct peer_output *out);
 

@@ -97,6 +97,13 @@ static void destroy(void *peer)
 
 // ----------------------------------------------------------------------------------------- input
 
+enum peer_drop peer_refused(struct peer *p, const char *by, const char *why)
+{
+    p->refused_by = by;
+    p->refusal = why;
+    return PEER_REFUSED;
+}
+
 // A datagram to one of our bases, which may be a relayed address.
 static enum peer_drop base_input(struct peer *p, nanotime now, const struct datagram *datagram)
 {
@@ -107,8 +114,9 @@ static enum peer_drop base_input(struct peer *p, nanotime now, const struct data
     // RFC 7983 7: 0 to 3 is STUN, 20 to 63 is DTLS.
     if (first <= 3) {
         p->stats.stun_received++;
-        if (ice_agent_input(p->ice, now, datagram) != ICE_KEPT)
-            return PEER_REFUSED;
+        enum ice_drop drop = ice_agent_input(p->ice, now, datagram);
+        if (drop != ICE_KEPT)
+            return peer_refused(p, "ICE", ice_drop_name(drop));
         peer_data_authenticated(p, datagram);
         return PEER_KEPT;
     }
@@ -124,7 +132,10 @@ static enum peer_drop dropped(struct peer *p, nanotime now, const struct datagra
 {
     char from[ADDR_TEXT_MAX];
     p->stats.drops[drop]++;
-    if (drop != PEER_KEPT)
+    if (drop == PEER_REFUSED)
+        trace(&p->trace, now, "dropped %zu bytes from %s: refused by %s: %s", datagram->bytes.len,
+              addr_print(&datagram->from, from), p->refused_by, p->refusal);
+    else if (drop != PEER_KEPT)
         trace(&p->trace, now, "dropped %zu bytes from %s: %s", datagram->bytes.len,
               addr_print(&datagram->from, from), peer_drop_name(drop));
     return drop;
@@ -157,7 +168,8 @@ static enum peer_drop input(void *peer, nanotime now, const struct datagram *dat
         break;
     case GATHER_REFUSED:
         touch(p);
-        drop = p->closing == PEER_OPEN ? PEER_REFUSED : PEER_AFTER_CLOSE;
+        drop = p->closing == PEER_OPEN ? peer_refused(p, "gathering", "no answer of a server")
+                                       : PEER_AFTER_CLOSE;
         break;
     case GATHER_NOT_OURS:
         touched_by(p, datagram->bytes);
@@ -174,7 +186,7 @@ static void stream_event(void *peer, nanotime now, unsigned stream, enum peer_st
     struct datagram datagram = {.bytes = bytes};
     touch(p);
     if (gather_stream_event(&p->gather, now, stream, event, bytes) == GATHER_REFUSED)
-        dropped(p, now, &datagram, PEER_REFUSED);
+        dropped(p, now, &datagram, peer_refused(p, "gathering", "no answer of a server"));
 }
 
 // ---------------------------------------------------------------------------------------- output
