@@ -42,8 +42,9 @@ static void send_repair(struct media *m, nanotime now, struct media_track *t, un
     if (!packet)
         return;
     media_extension_values(t, layer, false, &values);
+    uint16_t *number = red ? &out->sequence : &out->fec_sequence;
     struct rtp_packet header = {.payload_type = red ? red->send_type : format->send_type,
-                                .sequence = red ? out->sequence++ : out->fec_sequence++,
+                                .sequence = *number,
                                 .timestamp = timestamp,
                                 .ssrc = red ? out->ssrc : out->fec_ssrc};
     size_t len = rtp_write_header(packet->bytes, sizeof packet->bytes, &header,
@@ -56,10 +57,12 @@ static void send_repair(struct media *m, nanotime now, struct media_track *t, un
     packet->layer = (uint8_t)layer;
     packet->fec = true;
     packet->len = (uint16_t)(len + payload);
-    if (payload && packet->len <= m->config.mtu)
-        (void)media_packet_send(m, now, index, PACER_VIDEO);
-    else
-        media_packet_free(m, index);
+    if (!payload || packet->len > m->config.mtu) {
+        media_packet_free(m, index); // its number is the next one's
+        return;
+    }
+    ++*number;
+    (void)media_packet_send(m, now, index, PACER_VIDEO);
 }
 
 void media_fec_send(struct media *m, nanotime now, struct media_track *t, unsigned layer,

@@ -150,6 +150,7 @@ const struct media_member media_transport_members[] = {
     TRANSPORT("media.ssrc-collisions", collisions, COUNT, "SSRCs of ours that somebody else had"),
     TRANSPORT("media.probes", probes, COUNT, "probing clusters sent"),
     TRANSPORT("media.pacer-drops", pacer_drops, COUNT, "packets that the pacer had no room for"),
+    TRANSPORT("media.frames-too-long", frames_too_long, COUNT, "frames that no packet could hold"),
     TRANSPORT("media.pacer-delay-max", pacer_delay_max, TIME, "the longest wait in the pacer"),
     TRANSPORT("media.acked-bitrate", acked_bps, COUNT, "bit/s that arrived, by feedback"),
     TRANSPORT("media.delay-bitrate", delay_bps, COUNT, "bit/s, the delay-based estimate"),

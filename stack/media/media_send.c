@@ -289,6 +289,20 @@ static struct media_packet *packet_begin(struct media *m, struct media_track *t,
     return packet;
 }
 
+// A packet that was begun is not sent after all. RFC 3550 5.1: numbers count packets that are sent,
+// so the next has its number.
+static void packet_cancel(struct media *m, struct media_track *t, unsigned layer, uint32_t index)
+{
+    t->out[layer].sequence--;
+    media_packet_free(m, index);
+}
+
+static void frame_too_long(struct media *m, nanotime now, const struct media_track *t, size_t len)
+{
+    m->stats.frames_too_long++;
+    trace(&m->trace, now, "a frame of '%s' of %zu bytes fits no packet", t->label, len);
+}
+
 static void mark(struct media_packet *packet)
 {
     packet->bytes[1] |= 0x80;
@@ -308,17 +322,15 @@ static void send_audio(struct media *m, nanotime now, struct media_track *t,
     if (frame->first_of_talk)
         mark(packet);
     uint8_t *to = packet->bytes + packet->len;
-    size_t len = frame->bytes.len;
-    if (len == 0 || len > m->config.mtu - packet->len) {
-        media_packet_free(m, index);
-        return;
-    }
+    size_t len = frame->bytes.len, room = m->config.mtu - packet->len;
     if (red)
-        len = media_repair_red(t, timestamp, frame->bytes, to, m->config.mtu - packet->len);
-    else
+        len = media_repair_red(t, timestamp, frame->bytes, to, room);
+    else if (len > 0 && len <= room)
         memcpy(to, frame->bytes.at, len);
-    if (!len) {
-        media_packet_free(m, index);
+    if (len == 0 || len > room) {
+        if (frame->bytes.len)
+            frame_too_long(m, now, t, frame->bytes.len);
+        packet_cancel(m, t, 0, index);
         return;
     }
     packet->len = (uint16_t)(packet->len + len);
@@ -346,7 +358,10 @@ static void send_video(struct media *m, nanotime now, struct media_track *t,
                                    .single_nal = t->format->single_nal,
                                    .tag = tag_of(t, out)};
     struct payload_out pieces;
-    if (payload_begin(&pieces, &source, payload_max(m, t, frame->layer)) != PAYLOAD_OK)
+    enum payload_outcome cut = payload_begin(&pieces, &source, payload_max(m, t, frame->layer));
+    if (cut == PAYLOAD_TOO_LARGE) // RFC 6184 6.2: packetization-mode 0 cuts no NAL unit
+        frame_too_long(m, now, t, frame->bytes.len);
+    if (cut != PAYLOAD_OK)
         return;
     out->picture_id = (out->picture_id + 1) & 0x7fff;
     uint32_t timestamp = out->first_timestamp + frame->timestamp, sent[FRAME_PACKETS_MAX];
@@ -361,7 +376,7 @@ static void send_video(struct media *m, nanotime now, struct media_track *t,
         }
         size_t len = payload_next(&pieces, packet->bytes + packet->len);
         if (!len) {
-            media_packet_free(m, index);
+            packet_cancel(m, t, frame->layer, index);
             return;
         }
         packet->len = (uint16_t)(packet->len + len);

@@ -133,6 +133,7 @@ struct media_transport_stats {
     uint64_t ccfbMessagesSent, ccfbMessagesReceived; // of RFC 8888
     uint64_t collisions;                             // of our SSRCs with somebody else's
     uint64_t pacer_drops;
+    uint64_t frames_too_long; // that no packet could hold: not sent
     nanotime pacer_delay_max;
     uint64_t acked_bps, delay_bps, loss_bps;
     const char *usage;  // normal, overuse, underuse

@@ -179,13 +179,16 @@ static const char *const elsewhere[] = {
     "dropped.nat-no-port",
     "LAN.dropped.nat-no-hairpin",
     "dropped.nat-no-hairpin",
-    // Known before the run; of peers that cannot PLI; of clips that are broken; of a full pacer.
+    // Known before the run; of peers that cannot PLI; of clips that are broken; of a full pacer; of
+    // frames
+    // that are larger than a packet.
     "PEER.TRACK.out.ssrc",
     "PEER.TRACK.out.rtxSsrc",
     "PEER.TRACK.in.firCount",
     "PEER.TRACK.out.firCount",
     "PEER.TRACK.decode-refused",
     "PEER.media.pacer-drops",
+    "PEER.media.frames-too-long",
     "PEER.media.usage",
     NULL,
 };
