@@ -484,6 +484,13 @@ static char *hex_write(char *to, const uint8_t *from, size_t len)
     return to;
 }
 
+const char *dtls_cipher(const struct dtls *dtls)
+{
+    const SSL_CIPHER *cipher =
+        dtls->stats.connected_at == TIME_NEVER ? NULL : SSL_get_current_cipher(dtls->ssl);
+    return cipher ? SSL_CIPHER_standard_name(cipher) : NULL;
+}
+
 uint16_t dtls_srtp_profile(const struct dtls *dtls)
 {
     const SRTP_PROTECTION_PROFILE *profile =

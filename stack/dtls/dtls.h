@@ -29,6 +29,8 @@ struct dtls_fingerprint {
     char value[DTLS_FINGERPRINT_MAX];
 };
 const struct dtls_fingerprint *dtls_identity_fingerprint(const struct dtls_identity *identity);
+// Its certificate: the base64 of the DER, on one line.
+const char *dtls_identity_certificate(const struct dtls_identity *identity);
 
 enum dtls_role { DTLS_CLIENT, DTLS_SERVER };
 
@@ -102,6 +104,10 @@ const char *dtls_failure(const struct dtls *dtls);
 enum dtls_role dtls_role(const struct dtls *dtls);
 // The most that dtls_send takes; 0 until connected.
 size_t dtls_data_max(const struct dtls *dtls);
+
+// The cipher suite by its name at the IANA, "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"; NULL: not
+// connected yet.
+const char *dtls_cipher(const struct dtls *dtls);
 
 // What the two agreed on for SRTP (RFC 5764 4.1.2), by its number in DTLS; 0: nothing, or not
 // connected.

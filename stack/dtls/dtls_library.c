@@ -18,6 +18,7 @@ struct dtls_identity {
     X509 *certificate;
     SSL_CTX *context;
     struct dtls_fingerprint fingerprint;
+    char *text; // of the certificate
 };
 
 static struct {
@@ -56,6 +57,7 @@ void dtls_library_fini(void)
         SSL_CTX_free(identity->context);
         X509_free(identity->certificate);
         EVP_PKEY_free(identity->key);
+        free(identity->text);
         free(identity);
         library.identities[i] = NULL;
     }
@@ -123,6 +125,17 @@ static SSL_CTX *context_new(const struct dtls_identity *identity)
     return context;
 }
 
+static char *certificate_text(const X509 *certificate)
+{
+    unsigned char *der = NULL;
+    int len = i2d_X509(certificate, &der);
+    assert(len > 0);
+    char *text = mem_alloc(4 * ((size_t)len + 2) / 3 + 1);
+    EVP_EncodeBlock((unsigned char *)text, der, len);
+    OPENSSL_free(der);
+    return text;
+}
+
 const struct dtls_identity *dtls_identity_pooled(unsigned index)
 {
     assert(library.ready);
@@ -142,6 +155,7 @@ const struct dtls_identity *dtls_identity_pooled(unsigned index)
     identity->context = context_new(identity);
     bool printed = dtls_fingerprint_of(identity->certificate, "sha-256", &identity->fingerprint);
     assert(printed);
+    identity->text = certificate_text(identity->certificate);
     libenv_leave(env);
     library.identities[index] = identity;
     return identity;
@@ -155,4 +169,9 @@ SSL_CTX *dtls_identity_context(const struct dtls_identity *identity)
 const struct dtls_fingerprint *dtls_identity_fingerprint(const struct dtls_identity *identity)
 {
     return &identity->fingerprint;
+}
+
+const char *dtls_identity_certificate(const struct dtls_identity *identity)
+{
+    return identity->text;
 }

@@ -9,6 +9,7 @@
 #include "base/libenv.h"
 #include "stack/dtls/dtls.h"
 
+#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -338,6 +339,31 @@ static void test_dtls_wrong_fingerprint_of_the_server(void **state)
     duo_free(duo);
 }
 
+// What getStats() has of it: the DER whose hash is the fingerprint.
+static void test_dtls_certificate_is_what_the_fingerprint_is_of(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < DTLS_IDENTITIES; i++) {
+        const struct dtls_identity *identity = dtls_identity_pooled(i);
+        const char *text = dtls_identity_certificate(identity);
+        unsigned char der[2048], sum[EVP_MAX_MD_SIZE];
+        size_t len = strlen(text), pad = 0;
+        while (pad < 2 && text[len - 1 - pad] == '=')
+            pad++;
+        assert_in_range(len, 300, 2000);
+        assert_null(strchr(text, '\n'));
+        int decoded = EVP_DecodeBlock(der, (const unsigned char *)text, (int)len);
+        assert_true(decoded > 0);
+        unsigned sum_len = 0;
+        assert_int_equal(EVP_Digest(der, (size_t)decoded - pad, sum, &sum_len, EVP_sha256(), NULL),
+                         1);
+        char hex[DTLS_FINGERPRINT_MAX] = "";
+        for (unsigned k = 0; k < sum_len; k++)
+            snprintf(hex + 3 * k - (k > 0), 4, k ? ":%02X" : "%02X", sum[k]);
+        assert_string_equal(hex, dtls_identity_fingerprint(identity)->value);
+    }
+}
+
 static void test_dtls_wrong_fingerprint_of_the_client(void **state)
 {
     (void)state;
@@ -656,6 +682,7 @@ int main(void)
         cmocka_unit_test(test_dtls_gives_up_without_an_answer),
         cmocka_unit_test(test_dtls_wrong_fingerprint_of_the_server),
         cmocka_unit_test(test_dtls_wrong_fingerprint_of_the_client),
+        cmocka_unit_test(test_dtls_certificate_is_what_the_fingerprint_is_of),
         cmocka_unit_test(test_dtls_fingerprint_sets),
         cmocka_unit_test(test_dtls_fingerprint_of_other_hashes),
         cmocka_unit_test(test_dtls_fragments_to_the_mtu),

@@ -146,6 +146,15 @@ enum peer_drop {
 };
 const char *peer_drop_name(enum peer_drop drop);
 
+// One data channel, in whatever state.
+struct peer_channel_stats {
+    struct bytes label, protocol; // live as the peer
+    enum channel_state state;
+    bool has_id; // else the DTLS role must be known first (RFC 8832 6)
+    uint16_t id;
+    struct channel_stats counts;
+};
+
 // A snapshot of everything that an expectation may ask. Times: TIME_NEVER for not yet.
 struct peer_stats {
     enum peer_state state;
@@ -157,12 +166,15 @@ struct peer_stats {
     struct ice_stats ice;
     bool has_selected;
     struct ice_pair selected;
-    unsigned candidates[4]; // ours, by enum ice_candidate_type
+    struct ice_pair_stats pair; // of the selected, or of the last that was
+    const char *ufrag;          // ours; good until the next call on the peer. NULL: not told
+    unsigned candidates[4];     // ours, by enum ice_candidate_type
     unsigned remote_candidates;
     enum dtls_state dtls_state;
     enum dtls_role dtls_role;
     struct dtls_stats dtls;
     char dtls_failure[160];
+    const char *dtls_cipher; // as dtls.h; NULL: none (yet)
     enum sctp_state sctp_state;
     struct sctp_stats sctp;
     unsigned channels_open, channels_opened, channels_closed;
@@ -171,9 +183,11 @@ struct peer_stats {
     unsigned restarts, rollbacks;
     uint64_t datagrams_sent, datagrams_received, stun_sent, stun_received, dtls_sent, dtls_received;
     uint64_t media_sent, media_received; // SRTP and SRTCP
-    uint64_t bytes_sent, bytes_received; // of DTLS, SRTP and SRTCP: payload of UDP
-    enum secure_profile srtp_profile;    // agreed on; SECURE_NONE: none (yet)
-    uint64_t sent_without_consent;       // always 0, or this stack is wrong
+    // Of DTLS, SRTP and SRTCP: payload of UDP. Received is what came from an address that ICE has
+    // validated, whatever became of it.
+    uint64_t bytes_sent, bytes_received;
+    enum secure_profile srtp_profile; // agreed on; SECURE_NONE: none (yet)
+    uint64_t sent_without_consent;    // always 0, or this stack is wrong
     unsigned turn_allocations, turn_refreshes, turn_permissions, turn_channel_binds,
         turn_stale_nonces;
     unsigned turn_error; // the last error that ended an allocation
@@ -226,6 +240,12 @@ struct peer_ops {
 
     // Append the secrets of its DTLS association, for Wireshark (dtls_key_log); maybe nothing.
     void (*key_log)(const void *peer, struct text *to);
+
+    // What getStats() lists; false: no more than `index` of them. The three are NULL where a peer
+    // does not tell. Channels go by their numbers in PEER_CHANNEL_OPEN.
+    bool (*pair)(const void *peer, unsigned index, struct ice_pair_info *out);
+    bool (*candidate)(const void *peer, bool local, unsigned index, struct ice_candidate_info *out);
+    bool (*channel_stats)(const void *peer, unsigned channel, struct peer_channel_stats *out);
 
     void (*close)(void *peer, nanotime now);
     void (*stats)(const void *peer, struct peer_stats *out);

@@ -203,10 +203,9 @@ enum peer_drop peer_data_input(struct peer *p, nanotime now, const struct datagr
         return PEER_UNKNOWN_PROTOCOL;
     if (!peer_is_authenticated(p, datagram))
         return PEER_UNAUTHENTICATED;
+    peer_count_received(p, now, datagram, &p->stats.dtls_received);
     if (!p->dtls)
         return keep_early(p, datagram->bytes);
-    p->stats.dtls_received++;
-    p->stats.bytes_received += datagram->bytes.len;
     enum dtls_drop drop = dtls_input(p->dtls, now, datagram->bytes);
     return drop == DTLS_KEPT ? PEER_KEPT : peer_refused(p, "DTLS", dtls_drop_name(drop));
 }
@@ -248,10 +247,7 @@ static enum peer_step dtls_step(struct peer *p, nanotime now, struct peer_output
         p->stats.sent_without_consent++;
     if (!pair)
         return PEER_WORKED;
-    p->stats.dtls_sent++;
-    p->stats.bytes_sent += got.bytes.len;
-    struct datagram datagram = {pair->local.base, pair->remote.addr, got.bytes};
-    return peer_send_datagram(p, now, &datagram, out);
+    return peer_send_data(p, now, got.bytes, &p->stats.dtls_sent, out);
 }
 
 static enum peer_step channels_step(struct peer *p, nanotime now, struct peer_output *out)
@@ -380,6 +376,33 @@ struct bytes peer_channel_label(const struct peer *p, unsigned channel)
     int inner = p->channels ? inner_of(p, channel) : -1;
     return inner < 0 ? (struct bytes){NULL, 0}
                      : channel_config(p->channels, (unsigned)inner)->label;
+}
+
+bool peer_channel_stats(const struct peer *p, unsigned channel, struct peer_channel_stats *out)
+{
+    const struct peer_early_channel *early = early_channel(p, channel);
+    if (early && early->handle < 0) {
+        const struct channel_config *config = &early->config;
+        bool ended = early->closed || p->channels;
+        *out = (struct peer_channel_stats){.label = config->label,
+                                           .protocol = config->protocol,
+                                           .state = ended ? CHANNEL_CLOSED : CHANNEL_CONNECTING,
+                                           .has_id = config->id != CHANNEL_ID_AUTO,
+                                           .id = config->id};
+        return true;
+    }
+    int inner = p->channels ? inner_of(p, channel) : -1;
+    if (inner < 0 || (unsigned)inner >= channels_count(p->channels))
+        return false;
+    unsigned handle = (unsigned)inner;
+    const struct channel_config *config = channel_config(p->channels, handle);
+    *out = (struct peer_channel_stats){.label = config->label,
+                                       .protocol = config->protocol,
+                                       .state = channel_state(p->channels, handle),
+                                       .has_id = true,
+                                       .id = channel_id(p->channels, handle),
+                                       .counts = channel_stats(p->channels, handle)};
+    return true;
 }
 
 void peer_channel_set_low(struct peer *p, unsigned channel, size_t threshold)

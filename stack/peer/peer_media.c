@@ -163,6 +163,7 @@ enum peer_drop peer_media_input(struct peer *p, nanotime now, const struct datag
         return PEER_UNKNOWN_PROTOCOL;
     if (!peer_is_authenticated(p, datagram))
         return PEER_UNAUTHENTICATED;
+    peer_count_received(p, now, datagram, &p->stats.media_received);
     if (!p->secure) // browsers keep nothing of it either; what counts is asked for again
         return p->dtls && dtls_state(p->dtls) == DTLS_CONNECTED
                    ? peer_refused(p, "DTLS", "no SRTP was agreed on")
@@ -177,8 +178,6 @@ enum peer_drop peer_media_input(struct peer *p, nanotime now, const struct datag
         return peer_refused(p, "SRTP", secure_outcome_name(outcome));
     struct bytes clear = bytes_of(p->wire, len);
     clear_keep(p, &datagram->from, &datagram->to, clear);
-    p->stats.media_received++;
-    p->stats.bytes_received += datagram->bytes.len;
     enum media_drop drop =
         rtcp ? media_input_rtcp(p->media, now, clear) : media_input_rtp(p->media, now, clear);
     return drop == MEDIA_KEPT ? PEER_KEPT : peer_refused(p, "media", media_drop_name(drop));
@@ -200,10 +199,7 @@ static enum peer_step packet_out(struct peer *p, nanotime now, const struct medi
         trace(&p->trace, now, "SRTP does not protect: %s", secure_outcome_name(outcome));
         return PEER_WORKED;
     }
-    p->stats.media_sent++;
-    p->stats.bytes_sent += len;
-    struct datagram datagram = {pair->local.base, pair->remote.addr, bytes_of(p->wire, len)};
-    return peer_send_datagram(p, now, &datagram, out);
+    return peer_send_data(p, now, bytes_of(p->wire, len), &p->stats.media_sent, out);
 }
 
 enum peer_step peer_media_poll(struct peer *p, nanotime now, struct peer_output *out)

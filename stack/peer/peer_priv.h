@@ -146,8 +146,13 @@ static inline size_t peer_mtu(const struct peer *p)
 // peerconnection.c
 // PEER_REFUSED, and for the trace by which part, and why; both are literals.
 enum peer_drop peer_refused(struct peer *p, const char *by, const char *why);
-enum peer_step peer_send_datagram(struct peer *p, nanotime now, const struct datagram *datagram,
-                                  struct peer_output *out);
+// DTLS, SRTP or SRTCP over the selected pair, which there is. One more in `count`, and its bytes,
+// unless nothing takes it.
+enum peer_step peer_send_data(struct peer *p, nanotime now, struct bytes bytes, uint64_t *count,
+                              struct peer_output *out);
+// It came from an address that ICE has validated.
+void peer_count_received(struct peer *p, nanotime now, const struct datagram *datagram,
+                         uint64_t *count);
 
 // peer_signaling.c
 void peer_describe(struct peer *p, nanotime now, bool restart);
@@ -179,6 +184,7 @@ enum sctp_send_result peer_channel_send(struct peer *p, nanotime now, unsigned c
 void peer_channel_close(struct peer *p, nanotime now, unsigned channel);
 size_t peer_channel_buffered(const struct peer *p, unsigned channel);
 struct bytes peer_channel_label(const struct peer *p, unsigned channel);
+bool peer_channel_stats(const struct peer *p, unsigned channel, struct peer_channel_stats *out);
 void peer_channel_set_low(struct peer *p, unsigned channel, size_t threshold);
 
 // peer_media.c and the files beside it

@@ -132,12 +132,15 @@ void peer_fill_stats(const struct peer *p, struct peer_stats *out)
     out->ice_failure = ice_agent_failure(p->ice);
     out->ice_role = ice_agent_role(p->ice);
     out->ice = ice_agent_stats(p->ice);
+    out->pair = *ice_agent_selected_stats(p->ice);
+    out->ufrag = ice_agent_credentials(p->ice)->ufrag;
     out->has_selected = pair != NULL;
     if (pair)
         out->selected = *pair;
     if (p->dtls) {
         out->dtls_role = dtls_role(p->dtls);
         out->dtls = dtls_stats(p->dtls);
+        out->dtls_cipher = dtls_cipher(p->dtls);
         snprintf(out->dtls_failure, sizeof out->dtls_failure, "%s", dtls_failure(p->dtls));
     }
     if (p->channels)

@@ -191,12 +191,14 @@ static void stream_event(void *peer, nanotime now, unsigned stream, enum peer_st
 
 // ---------------------------------------------------------------------------------------- output
 
-enum peer_step peer_send_datagram(struct peer *p, nanotime now, const struct datagram *datagram,
-                                  struct peer_output *out)
+// `taken`: somebody sends it; else it is lost.
+static enum peer_step send_datagram(struct peer *p, nanotime now, const struct datagram *datagram,
+                                    struct peer_output *out, bool *taken)
 {
     struct turn_client *relay = gather_relay(&p->gather, &datagram->from);
+    *taken = true;
     if (relay) { // it comes out of gather_poll, wrapped
-        (void)turn_client_send(relay, now, &datagram->to, datagram->bytes);
+        *taken = turn_client_send(relay, now, &datagram->to, datagram->bytes);
         return PEER_WORKED;
     }
     for (unsigned i = 0; i < p->config.locals_count; i++) {
@@ -206,7 +208,29 @@ enum peer_step peer_send_datagram(struct peer *p, nanotime now, const struct dat
         *out = (struct peer_output){.kind = PEER_SEND, .datagram = *datagram};
         return PEER_OUTPUT;
     }
+    *taken = false;
     return PEER_WORKED; // from a relay that was given back
+}
+
+enum peer_step peer_send_data(struct peer *p, nanotime now, struct bytes bytes, uint64_t *count,
+                              struct peer_output *out)
+{
+    const struct ice_pair *pair = ice_agent_selected(p->ice);
+    struct datagram datagram = {pair->local.base, pair->remote.addr, bytes};
+    bool taken;
+    enum peer_step step = send_datagram(p, now, &datagram, out, &taken);
+    ice_agent_sent(p->ice, now, bytes.len, !taken);
+    *count += taken;
+    p->stats.bytes_sent += taken ? bytes.len : 0;
+    return step;
+}
+
+void peer_count_received(struct peer *p, nanotime now, const struct datagram *datagram,
+                         uint64_t *count)
+{
+    (*count)++;
+    p->stats.bytes_received += datagram->bytes.len;
+    ice_agent_received(p->ice, now, datagram);
 }
 
 static void stream_output(const struct gather_output *got, struct peer_output *out)
@@ -269,12 +293,13 @@ static void ice_selected(struct peer *p, nanotime now)
 static enum peer_step ice_step(struct peer *p, nanotime now, struct peer_output *out)
 {
     struct ice_output got;
+    bool taken;
     if (!ice_agent_poll(p->ice, now, &got))
         return PEER_IDLE;
     switch (got.kind) {
     case ICE_SEND:
         p->stats.stun_sent++;
-        return peer_send_datagram(p, now, &got.send, out);
+        return send_datagram(p, now, &got.send, out, &taken);
     case ICE_SELECTED_CHANGED:
         ice_selected(p, now);
         break;
@@ -546,6 +571,24 @@ static void transport_stats(const void *peer, struct media_transport_stats *out)
         media_transport_stats(p->media, out);
 }
 
+static bool pair_info(const void *peer, unsigned index, struct ice_pair_info *out)
+{
+    const struct peer *p = peer;
+    return ice_agent_pair(p->ice, index, out);
+}
+
+static bool candidate_info(const void *peer, bool local, unsigned index,
+                           struct ice_candidate_info *out)
+{
+    const struct peer *p = peer;
+    return ice_agent_candidate(p->ice, local, index, out);
+}
+
+static bool channel_info(const void *peer, unsigned channel, struct peer_channel_stats *out)
+{
+    return peer_channel_stats(peer, channel, out);
+}
+
 static void fill_stats(const void *peer, struct peer_stats *out)
 {
     peer_fill_stats(peer, out);
@@ -584,6 +627,9 @@ const struct peer_ops peer_simrtc = {
     .track_stats = track_stats,
     .transport_stats = transport_stats,
     .key_log = key_log,
+    .pair = pair_info,
+    .candidate = candidate_info,
+    .channel_stats = channel_info,
     .close = close,
     .stats = fill_stats,
 };

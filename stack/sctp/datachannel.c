@@ -592,6 +592,11 @@ void channel_close(struct channels *channels, nanotime now, unsigned channel)
 
 // -------------------------------------------------------------------------------------- questions
 
+unsigned channels_count(const struct channels *channels)
+{
+    return channels->count;
+}
+
 enum channel_state channel_state(const struct channels *channels, unsigned channel)
 {
     assert(channel < channels->count);

@@ -79,6 +79,7 @@ enum sctp_send_result channel_send(struct channels *channels, nanotime now, unsi
                                    struct bytes message, bool text);
 void channel_close(struct channels *channels, nanotime now, unsigned channel);
 
+unsigned channels_count(const struct channels *channels); // handles given out so far
 enum channel_state channel_state(const struct channels *channels, unsigned channel);
 const struct channel_config *channel_config(const struct channels *channels, unsigned channel);
 uint16_t channel_id(const struct channels *channels, unsigned channel);
