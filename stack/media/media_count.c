@@ -192,6 +192,7 @@ static void fill_audio(struct media_inbound *in, const struct media_stream_in *s
     in->jitterBufferTargetDelay = stats->jitterBufferTargetDelay;
     in->jitterBufferMinimumDelay = stats->jitterBufferMinimumDelay;
     in->jitterBufferEmittedCount = stats->jitterBufferEmittedCount;
+    in->totalProcessingDelay = stats->jitterBufferDelay; // decoding takes no time here
     in->totalSamplesReceived = stats->totalSamplesReceived;
     in->concealedSamples = stats->concealedSamples;
     in->silentConcealedSamples = stats->silentConcealedSamples;
@@ -308,8 +309,11 @@ void media_track_stats(struct media *m, nanotime now, unsigned track, struct med
 void media_transport_stats(const struct media *m, struct media_transport_stats *out)
 {
     struct gcc_stats gcc;
+    struct remb_stats remb;
     *out = m->stats;
     gcc_stats(m->gcc, &gcc);
+    remb_stats(m->remb, &remb);
+    out->availableIncomingBitrate = remb.estimate_bps;
     out->acked_bps = gcc.acked_bps;
     out->delay_bps = gcc.delay_bps;
     out->loss_bps = gcc.loss_bps;

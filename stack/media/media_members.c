@@ -137,6 +137,8 @@ const struct media_member media_track_members[] = {
 const struct media_member media_transport_members[] = {
     TRANSPORT("media.availableOutgoingBitrate", availableOutgoingBitrate, COUNT,
               "bit/s, by congestion control"),
+    TRANSPORT("media.availableIncomingBitrate", availableIncomingBitrate, COUNT,
+              "bit/s, by the receiver's estimate for REMB; 0: none"),
     TRANSPORT("media.packets-sent", packetsSent, COUNT, "RTP and RTCP"),
     TRANSPORT("media.packets-received", packetsReceived, COUNT, "RTP and RTCP"),
     TRANSPORT("media.bytes-sent", bytesSent, COUNT, "of those, before SRTP"),

@@ -126,7 +126,8 @@ struct media_track_stats {
 // RTCTransportStats and RTCIceCandidatePairStats, as far as media knows them, and congestion
 // control.
 struct media_transport_stats {
-    uint64_t availableOutgoingBitrate;                               // bit/s
+    uint64_t availableOutgoingBitrate; // bit/s
+    uint64_t availableIncomingBitrate; // by the receiver's own estimate, for REMB; 0: none
     uint64_t packetsSent, packetsReceived, bytesSent, bytesReceived; // clear RTP and RTCP
     uint64_t rtcp_sent, rtcp_received, feedback_sent, feedback_received;
     uint64_t probes;

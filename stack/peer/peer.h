@@ -241,8 +241,12 @@ struct peer_ops {
     // Append the secrets of its DTLS association, for Wireshark (dtls_key_log); maybe nothing.
     void (*key_log)(const void *peer, struct text *to);
 
-    // What getStats() lists; false: no more than `index` of them. The three are NULL where a peer
-    // does not tell. Channels go by their numbers in PEER_CHANNEL_OPEN.
+    // The a=fmtp of the other side's last description for a payload type of a track, added to `to`.
+    // False: it has none.
+    bool (*codec_parameters)(const void *peer, unsigned track, unsigned payload_type,
+                             struct text *to);
+    // What getStats() lists; false: no more than `index` of them. These are NULL where a peer does
+    // not tell. Channels go by their numbers in PEER_CHANNEL_OPEN.
     bool (*pair)(const void *peer, unsigned index, struct ice_pair_info *out);
     bool (*candidate)(const void *peer, bool local, unsigned index, struct ice_candidate_info *out);
     bool (*channel_stats)(const void *peer, unsigned channel, struct peer_channel_stats *out);

@@ -76,6 +76,27 @@ void peer_media_free(struct peer *p)
     text_free(&p->clear);
 }
 
+bool peer_media_codec_parameters(const struct peer *p, unsigned track, unsigned payload_type,
+                                 struct text *to)
+{
+    static struct sdp theirs; // one thread, and done with when this returns
+    static struct sdp_rtp rtp;
+    if (!p->has_accepted || track >= peer_tracks(p) || p->tracks[track].section < 0 ||
+        sdp_parse(text_bytes(&p->accepted), &theirs) != SDP_OK)
+        return false;
+    unsigned section = (unsigned)p->tracks[track].section;
+    if (section >= theirs.media_count)
+        return false;
+    sdp_rtp_parse(&theirs, &theirs.media[section], &rtp);
+    for (unsigned i = 0; i < rtp.formats_count; i++) {
+        if (rtp.formats[i].type != payload_type || rtp.formats[i].fmtp.len == 0)
+            continue;
+        text_add(to, rtp.formats[i].fmtp);
+        return true;
+    }
+    return false;
+}
+
 // ------------------------------------------------------------------------------------ keys and
 // flow
 

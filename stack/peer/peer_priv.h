@@ -206,6 +206,8 @@ void peer_media_answered(struct peer *p, nanotime now, const struct sdp *offer,
 const char *peer_media_profiles(const struct peer *p);
 void peer_media_start(struct peer *p, nanotime now); // once DTLS is connected, and there is media
 void peer_media_selected(struct peer *p, nanotime now, const struct ice_pair *pair);
+bool peer_media_codec_parameters(const struct peer *p, unsigned track, unsigned payload_type,
+                                 struct text *to);
 enum peer_drop peer_media_input(struct peer *p, nanotime now, const struct datagram *datagram);
 enum peer_step peer_media_poll(struct peer *p, nanotime now, struct peer_output *out);
 nanotime peer_media_deadline(const struct peer *p);

@@ -571,6 +571,12 @@ static void transport_stats(const void *peer, struct media_transport_stats *out)
         media_transport_stats(p->media, out);
 }
 
+static bool codec_parameters(const void *peer, unsigned track, unsigned payload_type,
+                             struct text *to)
+{
+    return peer_media_codec_parameters(peer, track, payload_type, to);
+}
+
 static bool pair_info(const void *peer, unsigned index, struct ice_pair_info *out)
 {
     const struct peer *p = peer;
@@ -627,6 +633,7 @@ const struct peer_ops peer_simrtc = {
     .track_stats = track_stats,
     .transport_stats = transport_stats,
     .key_log = key_log,
+    .codec_parameters = codec_parameters,
     .pair = pair_info,
     .candidate = candidate_info,
     .channel_stats = channel_info,

@@ -72,6 +72,8 @@ bool sdp_candidate_parse(struct bytes line, struct ice_candidate *out, bool *usa
         return false;
     out->addr = (struct addr){.port = (uint16_t)port};
     out->base = (struct addr){0};
+    out->server = (struct addr){0};
+    out->server_kind = ICE_NO_SERVER;
     out->priority = (uint32_t)priority;
     out->component = (uint16_t)component;
     bytes_copy_text(foundation, out->foundation, sizeof out->foundation);

@@ -3,27 +3,10 @@
 // whether somebody asks or not.
 //
 // An object is named after its track ("inbound-audio"), of a simulcast after track and layer
-// ("outbound-video-q"); of candidates and pairs there are those of the selected pair.
-#include "scenarios/runner/run/run_priv.h"
-
-#include "reports/stats.h"
+// ("outbound-video-q"). The others are in call_stats_transport.c.
+#include "scenarios/runner/run/call_stats_priv.h"
 
 #include <stdio.h>
-
-#define ID_MAX 80
-#define SELECTED "candidate-pair"
-
-struct view {
-    struct run *run;
-    struct run_peer *peer;
-    nanotime at;
-    struct peer_stats stats;
-    struct media_transport_stats media;
-    bool plays; // audio of a track
-    nanotime played;
-    uint64_t samples;
-    struct stats *to;
-};
 
 struct track_view {
     const struct scenario_track *track;
@@ -35,11 +18,11 @@ struct track_view {
 };
 
 // "inbound-audio"
-static const char *id_of(char id[ID_MAX], const char *what, const struct track_view *t)
+static const char *id_of(char id[CALL_STATS_ID_MAX], const char *what, const struct track_view *t)
 {
     bool of_layer =
         t->rid && (strcmp(what, "outbound") == 0 || strcmp(what, "remote-inbound") == 0);
-    snprintf(id, ID_MAX, "%s-%s%s%s", what, t->track->label, of_layer ? "-" : "",
+    snprintf(id, CALL_STATS_ID_MAX, "%s-%s%s%s", what, t->track->label, of_layer ? "-" : "",
              of_layer ? t->rid : "");
     return id;
 }
@@ -102,7 +85,7 @@ static bool is_moment(const char *name)
     return len >= sizeof end && strcmp(name + len - (sizeof end - 1), end) == 0;
 }
 
-static void put_member(struct stats *to, const char *name, const struct media_member *member,
+void call_stats_member(struct stats *to, const char *name, const struct media_member *member,
                        const void *stats)
 {
     const char *at = (const char *)stats + member->offset;
@@ -144,6 +127,11 @@ static bool is_known(const char *name, const char *prefix, const struct track_vi
 {
     static const char *const durations[] = {"qualityLimitationNone", "qualityLimitationBandwidth",
                                             NULL}; // of qualityLimitationDurations
+    if (strncmp(name, "retransmitted", strlen("retransmitted")) == 0)
+        return strcmp(prefix, "in.") != 0 || t->stats.in.rtxSsrc != 0; // RTX was agreed on
+    // Not before there is a frame, nor of a codec whose frames do not tell here.
+    if (strcmp(name, "frameWidth") == 0 || strcmp(name, "frameHeight") == 0)
+        return (strcmp(prefix, "in.") == 0 ? t->stats.in.frameWidth : t->stats.out.frameWidth) != 0;
     if (strcmp(name, "rtxSsrc") == 0)
         return (strcmp(prefix, "in.") == 0 ? t->stats.in.rtxSsrc : t->stats.out.rtxSsrc) != 0;
     if (strcmp(name, "fecSsrc") == 0)
@@ -166,7 +154,7 @@ static void put_group(struct stats *to, const char *prefix, const struct track_v
         const char *name = m->name + len;
         if (strncmp(m->name, prefix, len) == 0 && fits_kind(name, video) &&
             is_known(name, prefix, t))
-            put_member(to, name, m, &t->stats);
+            call_stats_member(to, name, m, &t->stats);
     }
 }
 
@@ -176,7 +164,7 @@ static void put_group(struct stats *to, const char *prefix, const struct track_v
 static void stream_begin(struct stats *to, const char *type, const char *what,
                          const struct track_view *t)
 {
-    char id[ID_MAX];
+    char id[CALL_STATS_ID_MAX];
     stats_object(to, type, id_of(id, what, t));
     stats_text(to, "kind", media_kind_name(t->track->config.kind));
     stats_text(to, "transportId", "transport");
@@ -185,7 +173,7 @@ static void stream_begin(struct stats *to, const char *type, const char *what,
 
 static void put_inbound(struct stats *to, const struct track_view *t)
 {
-    char id[ID_MAX];
+    char id[CALL_STATS_ID_MAX];
     bool reported = t->stats.remote_out.reportsSent > 0;
     stream_begin(to, "inbound-rtp", "inbound", t);
     stats_text(to, "trackIdentifier", t->track->label);
@@ -204,7 +192,7 @@ static void put_inbound(struct stats *to, const struct track_view *t)
 
 static void put_source(struct stats *to, const struct track_view *t)
 {
-    char id[ID_MAX];
+    char id[CALL_STATS_ID_MAX];
     stats_object(to, "media-source", id_of(id, "source", t));
     stats_text(to, "trackIdentifier", t->track->label);
     stats_text(to, "kind", media_kind_name(t->track->config.kind));
@@ -212,8 +200,10 @@ static void put_source(struct stats *to, const struct track_view *t)
         put_group(to, "source.", t);
         return;
     }
-    stats_number(to, "width", (int64_t)t->stats.out.frameWidth);
-    stats_number(to, "height", (int64_t)t->stats.out.frameHeight);
+    if (t->stats.out.frameWidth) {
+        stats_number(to, "width", (int64_t)t->stats.out.frameWidth);
+        stats_number(to, "height", (int64_t)t->stats.out.frameHeight);
+    }
     stats_number(to, "frames", (int64_t)t->stats.out.framesEncoded);
     stats_number(to, "framesPerSecond", (int64_t)t->stats.out.framesPerSecond);
 }
@@ -229,7 +219,7 @@ static void put_durations(struct stats *to, const struct track_view *t)
 
 static void put_outbound(struct stats *to, const struct track_view *t)
 {
-    char id[ID_MAX];
+    char id[CALL_STATS_ID_MAX];
     const struct media_remote_inbound *remote = &t->stats.remote_in;
     bool reported = remote->roundTripTimeMeasurements || remote->packetsLost || remote->jitter;
     stream_begin(to, "outbound-rtp", "outbound", t);
@@ -268,9 +258,11 @@ static void put_outbounds(struct stats *to, const struct track_view *t)
     }
 }
 
-static void put_codec(struct stats *to, const struct track_view *t)
+static void put_codec(struct call_stats_view *view, unsigned index, const struct track_view *t)
 {
-    char id[ID_MAX], type[ID_MAX];
+    struct stats *to = view->to;
+    struct text parameters = {0};
+    char id[CALL_STATS_ID_MAX], type[CALL_STATS_ID_MAX];
     stats_object(to, "codec", id_of(id, "codec", t));
     snprintf(type, sizeof type, "%s/%s", t->codec->video ? "video" : "audio", t->codec->name);
     stats_text(to, "mimeType", type);
@@ -279,16 +271,23 @@ static void put_codec(struct stats *to, const struct track_view *t)
     if (!t->codec->video)
         stats_number(to, "channels", t->codec->channels);
     stats_number(to, "payloadType", (int64_t)t->stats.payload_type);
+    const struct peer_ops *ops = view->run->ops;
+    if (ops->codec_parameters &&
+        ops->codec_parameters(view->peer->peer, index, (unsigned)t->stats.payload_type,
+                              &parameters))
+        stats_text(to, "sdpFmtpLine", parameters.at);
+    text_free(&parameters);
 }
 
-static void put_track(struct view *view, unsigned index, const struct scenario_track *track)
+static void put_track(struct call_stats_view *view, unsigned index,
+                      const struct scenario_track *track)
 {
     struct track_view t = {.track = track, .ccfb = view->media.ccfbMessagesReceived > 0};
     view->run->ops->track_stats(view->peer->peer, view->at, index, &t.stats);
     if (t.stats.codec) // the session has begun
         t.codec = codec_by_name(track->config.kind == MEDIA_VIDEO, bytes_text(t.stats.codec));
     if (t.codec)
-        put_codec(view->to, &t);
+        put_codec(view, index, &t);
     if (t.stats.receives && t.stats.in.packetsReceived)
         put_inbound(view->to, &t);
     if (t.stats.sends)
@@ -300,74 +299,10 @@ static void put_track(struct view *view, unsigned index, const struct scenario_t
     }
 }
 
-// ------------------------------------------------------------------------------------ the
-// transport
-
-static void put_transport(struct view *view)
-{
-    const struct peer_stats *s = &view->stats;
-    struct stats *to = view->to;
-    bool up = s->dtls_state == DTLS_CONNECTED;
-    stats_object(to, "transport", "transport");
-    // RTCTransportStats counts what goes over the selected pair, and no checks of ICE.
-    stats_number(to, "packetsSent", (int64_t)(s->dtls_sent + s->media_sent));
-    stats_number(to, "packetsReceived", (int64_t)(s->dtls_received + s->media_received));
-    stats_number(to, "bytesSent", (int64_t)s->bytes_sent);
-    stats_number(to, "bytesReceived", (int64_t)s->bytes_received);
-    stats_text(to, "iceRole", s->ice_role == ICE_CONTROLLING ? "controlling" : "controlled");
-    stats_text(to, "iceState", ice_state_name(s->ice_state));
-    stats_text(to, "dtlsState", dtls_state_name(s->dtls_state));
-    stats_text(to, "selectedCandidatePairId", s->has_selected ? SELECTED : NULL);
-    stats_text(to, "localCertificateId", "certificate");
-    stats_text(to, "remoteCertificateId", up ? "remote-certificate" : NULL);
-    stats_text(to, "tlsVersion", up ? "FEFD" : NULL); // DTLS 1.2
-    stats_text(to, "srtpCipher",
-               s->srtp_profile == SECURE_NONE ? NULL : secure_profile_name(s->srtp_profile));
-    if (s->dtls_state != DTLS_NEW)
-        stats_text(to, "dtlsRole", s->dtls_role == DTLS_CLIENT ? "client" : "server");
-    stats_number(to, "ccfbMessagesSent", (int64_t)view->media.ccfbMessagesSent);
-    stats_number(to, "ccfbMessagesReceived", (int64_t)view->media.ccfbMessagesReceived);
-}
-
-static void put_candidate(struct stats *to, const struct ice_candidate *candidate, bool local)
-{
-    char address[IP_TEXT_MAX];
-    const char *type = local ? "local-candidate" : "remote-candidate";
-    stats_object(to, type, type);
-    stats_text(to, "transportId", "transport");
-    stats_text(to, "address", ip_print(&candidate->addr.ip, address));
-    stats_number(to, "port", candidate->addr.port);
-    stats_text(to, "protocol", "udp");
-    stats_text(to, "candidateType", ice_candidate_type_name(candidate->type));
-    stats_number(to, "priority", candidate->priority);
-    stats_text(to, "foundation", candidate->foundation[0] ? candidate->foundation : NULL);
-    if (addr_is_none(&candidate->related))
-        return;
-    stats_text(to, "relatedAddress", ip_print(&candidate->related.ip, address));
-    stats_number(to, "relatedPort", candidate->related.port);
-}
-
-static void put_pair(struct view *view)
-{
-    const struct peer_stats *s = &view->stats;
-    const struct media_transport_stats media = view->media;
-    if (!s->has_selected)
-        return;
-    stats_object(view->to, "candidate-pair", SELECTED);
-    stats_text(view->to, "transportId", "transport");
-    stats_text(view->to, "localCandidateId", "local-candidate");
-    stats_text(view->to, "remoteCandidateId", "remote-candidate");
-    stats_text(view->to, "state", "succeeded");
-    stats_bool(view->to, "nominated", s->selected.nominated);
-    stats_number(view->to, "consentRequestsSent", s->ice.consent_checks);
-    if (media.availableOutgoingBitrate)
-        stats_number(view->to, "availableOutgoingBitrate", (int64_t)media.availableOutgoingBitrate);
-    put_candidate(view->to, &s->selected.local, true);
-    put_candidate(view->to, &s->selected.remote, false);
-}
+// ---------------------------------------------------------------------------------------- a peer
 
 // RTCAudioPlayoutStats: a device that is never late, so nothing is made up for it.
-static void put_playout(struct view *view)
+static void put_playout(struct call_stats_view *view)
 {
     stats_object(view->to, "media-playout", "playout");
     stats_text(view->to, "kind", "audio");
@@ -378,39 +313,7 @@ static void put_playout(struct view *view)
     stats_number(view->to, "totalSamplesCount", (int64_t)view->samples);
 }
 
-static unsigned identity_of(const struct run_peer *peer)
-{
-    return peer->scenario->identity_given ? peer->scenario->config.identity : peer->index;
-}
-
-static void put_certificate(struct stats *to, const char *id, unsigned identity)
-{
-    const struct dtls_fingerprint *fingerprint =
-        dtls_identity_fingerprint(dtls_identity_pooled(identity));
-    stats_object(to, "certificate", id);
-    stats_text(to, "fingerprint", fingerprint->value);
-    stats_text(to, "fingerprintAlgorithm", fingerprint->hash);
-}
-
-static void put_channels(struct view *view)
-{
-    char id[ID_MAX];
-    for (unsigned i = 0; i < view->peer->channels_count; i++) {
-        const struct channel_track *c = &view->peer->channels[i];
-        snprintf(id, sizeof id, "channel-%u", i);
-        stats_object(view->to, "data-channel", id);
-        stats_text(view->to, "label", c->label);
-        stats_text(view->to, "state",
-                   c->opened > c->closed ? "open"
-                   : c->closed           ? "closed"
-                                         : "connecting");
-        stats_number(view->to, "messagesSent", (int64_t)c->sent);
-        stats_number(view->to, "messagesReceived", (int64_t)c->received);
-        stats_number(view->to, "bytesReceived", (int64_t)c->bytes_received);
-    }
-}
-
-static void put_peer(struct view *view)
+static void put_peer(struct call_stats_view *view)
 {
     const struct scenario *scenario = view->run->scenario;
     const struct run_peer *peer = view->peer;
@@ -418,16 +321,7 @@ static void put_peer(struct view *view)
     if (view->run->ops->transport_stats)
         view->run->ops->transport_stats(peer->peer, &view->media);
     stats_peer(view->to, peer->scenario->name);
-    stats_object(view->to, "peer-connection", "peer-connection");
-    stats_number(view->to, "dataChannelsOpened", view->stats.channels_opened);
-    stats_number(view->to, "dataChannelsClosed", view->stats.channels_closed);
-    put_certificate(view->to, "certificate", identity_of(peer));
-    if (view->stats.dtls_state == DTLS_CONNECTED)
-        put_certificate(view->to, "remote-certificate",
-                        identity_of(&view->run->peers[peer->remote]));
-    put_transport(view);
-    put_pair(view);
-    put_channels(view);
+    call_stats_transport(view);
     if (peer->session == NO_SESSION || !view->run->ops->track_stats)
         return;
     const struct scenario_session *session = &scenario->sessions[peer->session];
@@ -444,7 +338,8 @@ static void sample(struct run *run, nanotime at)
 {
     stats_sample(run->stats, at);
     for (unsigned i = 0; i < run->scenario->peers_count; i++) {
-        struct view view = {.run = run, .peer = &run->peers[i], .at = at, .to = run->stats};
+        struct call_stats_view view = {
+            .run = run, .peer = &run->peers[i], .at = at, .to = run->stats};
         put_peer(&view);
     }
 }

@@ -1,5 +1,6 @@
 // Names resolved, values read, all of them collected for a report.
 #include "scenarios/runner/run/call_decode.h"
+#include "scenarios/runner/run/call_stats_priv.h"
 #include "scenarios/runner/run/metrics_priv.h"
 
 #include <assert.h>
@@ -7,7 +8,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
-#define MEMBERS_MAX 200 // of media_stats.h's tables, and of what is decoded, together
+#define MEMBERS_MAX 200 // of media_stats.h's tables, of what is decoded and of pairs, together
 
 static const char *const entity_names[] = {
     [OF_PEER] = "PEER.",
@@ -18,6 +19,7 @@ static const char *const entity_names[] = {
     [OF_TRACK] = "PEER.TRACK.",
     [OF_TRANSPORT] = "PEER.",
     [OF_DECODED] = "PEER.TRACK.",
+    [OF_PAIR] = "PEER.",
 };
 
 // ----------------------------------------------------------------------------------------- reading
@@ -44,6 +46,7 @@ static const void *struct_of(struct run *run, const struct metric_ref *ref,
     case OF_TRACK:
     case OF_TRANSPORT:
     case OF_DECODED:
+    case OF_PAIR:
         break;
     }
     return NULL;
@@ -104,6 +107,8 @@ const char *const *metric_words(const struct metric_ref *ref)
 
 const char *metric_rule(const struct metric_ref *ref)
 {
+    if (ref->entity == OF_PAIR)
+        return NULL;
     return ref->member ? "RFC 3550 6.4" : ref->metric->rule;
 }
 
@@ -239,6 +244,8 @@ static bool unknown_rest(struct arena *arena, enum entity entity, struct bytes o
         words[count++] = member->name;
     for (member = call_decoded_members; entity == OF_DECODED && member->name; member++)
         words[count++] = member->name;
+    for (member = pair_members; entity == OF_PEER && member->name; member++)
+        words[count++] = member->name;
     words[count] = NULL;
     const char *got = arena_printf(arena, "%.*s", (int)rest.len, (const char *)rest.at);
     const char *near = err_nearest(got, words);
@@ -310,6 +317,10 @@ bool metric_resolve(struct arena *arena, const struct scenario *scenario, struct
         return true;
     if (entity != OF_PEER)
         return unknown_rest(arena, entity, owner, rest, mark, err);
+    out->member = metrics_media_find(pair_members, rest);
+    out->entity = OF_PAIR;
+    if (out->member)
+        return true;
     out->member = metrics_media_find(media_transport_members, rest);
     out->entity = OF_TRANSPORT;
     return out->member || label_resolve(arena, scenario, name, owner, mark, out, err);
@@ -411,13 +422,14 @@ unsigned metrics_collect(struct run *run, struct arena *arena, struct result_met
         owners += run->peers[i].channels_count;
     size_t members = 0;
     for (unsigned i = 0; i < scenario->peers_count; i++)
-        members += tracks_of(run, i) ? (tracks_of(run, i) + 1) * MEMBERS_MAX : 0;
+        members += (tracks_of(run, i) + 1) * (size_t)MEMBERS_MAX;
     size_t max = owners * metrics_count + members;
     struct collection c = {run, arena, arena_alloc(arena, max * sizeof **out), 0, max};
 
     for (unsigned i = 0; i < scenario->peers_count; i++) {
         struct run_peer *peer = &run->peers[i];
         collect_entity(&c, OF_PEER, peer->scenario->name, i, NULL);
+        collect_members(&c, pair_members, &peer_stats_now(peer)->pair, peer->scenario->name, NULL);
         for (unsigned j = 0; j < peer->channels_count; j++)
             collect_entity(&c, OF_CHANNEL, peer->scenario->name, i, peer->channels[j].label);
         collect_media(&c, i);
@@ -443,6 +455,7 @@ void run_print_metrics(struct text *to)
             text_printf(to, "%s%s", w == metric->words ? ": " : " ", *w);
         text_put(to, "\n");
     }
+    metrics_media_print(to, entity_names[OF_PAIR], pair_members);
     metrics_media_print(to, entity_names[OF_TRACK], media_track_members);
     metrics_media_print(to, entity_names[OF_DECODED], call_decoded_members);
     metrics_media_print(to, entity_names[OF_TRANSPORT], media_transport_members);

@@ -4,6 +4,7 @@
 //   bob.chat.received       of the channels with a label, at a peer
 //   bob.audio.in.jitter     of a track; bob.media.usage of all media of a peer
 //   bob.video.bit-exact     of a track's decoded frames
+//   bob.pair.bytesSent      of a peer's selected pair of candidates
 //   turn.allocations        of a server
 //   home.nat.mappings       of a LAN's gateway
 //   dropped.loss            of the whole network
@@ -26,12 +27,22 @@ struct value {
     const char *word;
 };
 
-enum entity { OF_PEER, OF_CHANNEL, OF_SERVER, OF_LAN, OF_RUN, OF_TRACK, OF_TRANSPORT, OF_DECODED };
+enum entity {
+    OF_PEER,
+    OF_CHANNEL,
+    OF_SERVER,
+    OF_LAN,
+    OF_RUN,
+    OF_TRACK,
+    OF_TRANSPORT,
+    OF_DECODED,
+    OF_PAIR,
+};
 struct metric;
 struct metric_ref {
     enum entity entity;
     const struct metric *metric;       // NULL of media
-    const struct media_member *member; // of those alone
+    const struct media_member *member; // of those alone, and of pairs
     unsigned index;                    // of peers, servers or lans
     unsigned track;                    // OF_TRACK, OF_DECODED: of the peer
     const char *label;                 // of channels; lives as long as the scenario

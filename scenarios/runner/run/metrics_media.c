@@ -1,4 +1,5 @@
-// Metrics of tracks and of a peer's media transport: the members of stack/media/media_stats.h.
+// Metrics of tracks and of a peer's media transport, the members of stack/media/media_stats.h; and
+// of its selected pair.
 #include "scenarios/runner/run/call_decode.h"
 #include "scenarios/runner/run/metrics_priv.h"
 
@@ -152,6 +153,8 @@ struct value metrics_media_get(struct run *run, const struct metric_ref *ref)
         call_decoded(peer, ref->track, &decoded);
         return metrics_media_value(ref->member, &decoded);
     }
+    if (ref->entity == OF_PAIR)
+        return metrics_media_value(ref->member, &peer_stats_now(peer)->pair);
     struct media_transport_stats stats = {0};
     if (run->ops->transport_stats)
         run->ops->transport_stats(peer->peer, &stats);

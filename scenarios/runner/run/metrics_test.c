@@ -190,6 +190,10 @@ static const char *const elsewhere[] = {
     "PEER.media.pacer-drops",
     "PEER.media.frames-too-long",
     "PEER.media.usage",
+    // Of relays that are lost while they carry data, and of REMB.
+    "PEER.pair.packetsDiscardedOnSend",
+    "PEER.pair.bytesDiscardedOnSend",
+    "PEER.media.availableIncomingBitrate",
     NULL,
 };
 

@@ -8,7 +8,7 @@
 //   traffic.c    data channels: what was sent, what must arrive
 //   call.c       audio and video: tracks, clear captures, what is played out
 //   call_decode.c  what a played frame really shows or sounds like
-//   call_stats.c   getStats() of each peer over time
+//   call_stats.c   getStats() of each peer over time; call_stats_transport.c its half
 //   metrics.c    every name an expectation may use
 //   watch.c      expectations over the run
 //   invariants.c what holds in every run
@@ -179,7 +179,7 @@ void traffic_free(struct run *run);
 struct channel_track {
     char label[CHANNEL_LABEL_MAX];
     unsigned opened, closed;
-    uint64_t sent, received, bytes_received, duplicates, damaged, out_of_order;
+    uint64_t sent, bytes_sent, received, bytes_received, duplicates, damaged, out_of_order;
     nanotime opened_at, first_at, last_at, latency_max;
     bool refused; // a send or an open was refused outright
 };

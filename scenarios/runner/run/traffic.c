@@ -257,6 +257,7 @@ static bool send_one(struct run *run, struct sender *s, uint8_t *buffer)
         if (sent == SCTP_SENT) {
             handle->next_sent++;
             track->sent++;
+            track->bytes_sent += action->size;
         } else {
             track->refused = true;
         }
