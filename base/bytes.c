@@ -9,19 +9,28 @@ bool bytes_copy_text(struct bytes from, char *to, size_t max)
     return len == from.len;
 }
 
+#define DIGITS_SAFE 19u // that many fit in 64 bits, whatever they are
+
 bool bytes_parse_u64(struct bytes text, uint64_t max, uint64_t *out)
 {
-    uint64_t value = 0;
     if (text.len == 0)
         return false;
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.at[i] < '0' || text.at[i] > '9')
-            return false;
-        uint64_t digit = (uint64_t)(text.at[i] - '0');
-        if (value > (max - digit) / 10 || digit > max)
+    const uint8_t *at = text.at, *end = text.at + text.len;
+    uint64_t value = 0;
+    for (const uint8_t *safe = text.len > DIGITS_SAFE ? at + DIGITS_SAFE : end; at != safe; at++) {
+        unsigned digit = (unsigned)*at - '0';
+        if (digit > 9)
             return false;
         value = value * 10 + digit;
     }
+    for (; at != end; at++) {
+        unsigned digit = (unsigned)*at - '0';
+        if (digit > 9 || value > (UINT64_MAX - digit) / 10)
+            return false;
+        value = value * 10 + digit;
+    }
+    if (value > max)
+        return false;
     *out = value;
     return true;
 }

@@ -15,8 +15,7 @@ struct parser {
     uint32_t seen;           // session lines, by rank
     bool connection;         // the section has c=
     unsigned unconnected;    // first line of a section in use without c=; 0: none
-    unsigned media_line;
-    bool own_fingerprints; // of the section, not the session's
+    unsigned line_number, media_line;
     unsigned bundle_groups;
     const struct dtls_fingerprint *fingerprint; // the last, and what it was read from; NULL: none
     struct bytes fingerprint_text;
@@ -182,20 +181,27 @@ static size_t hash_len(struct bytes name)
 // RFC 8122 5: `pairs` of hex digits with colons between them. Lower case is taken, and made upper.
 static bool hex_copy(const uint8_t *from, size_t pairs, char *to)
 {
-    static const char upper[256] = {
-        ['0'] = '0', ['1'] = '1', ['2'] = '2', ['3'] = '3', ['4'] = '4', ['5'] = '5',
-        ['6'] = '6', ['7'] = '7', ['8'] = '8', ['9'] = '9', ['A'] = 'A', ['B'] = 'B',
-        ['C'] = 'C', ['D'] = 'D', ['E'] = 'E', ['F'] = 'F', ['a'] = 'A', ['b'] = 'B',
-        ['c'] = 'C', ['d'] = 'D', ['e'] = 'E', ['f'] = 'F'};
-    bool wrong = false;
+#define HEX(digit) ((digit) | 0x80) // what is no digit has no such bit
+    static const uint8_t upper[256] = {
+        ['0'] = HEX('0'), ['1'] = HEX('1'), ['2'] = HEX('2'), ['3'] = HEX('3'), ['4'] = HEX('4'),
+        ['5'] = HEX('5'), ['6'] = HEX('6'), ['7'] = HEX('7'), ['8'] = HEX('8'), ['9'] = HEX('9'),
+        ['A'] = HEX('A'), ['B'] = HEX('B'), ['C'] = HEX('C'), ['D'] = HEX('D'), ['E'] = HEX('E'),
+        ['F'] = HEX('F'), ['a'] = HEX('A'), ['b'] = HEX('B'), ['c'] = HEX('C'), ['d'] = HEX('D'),
+        ['e'] = HEX('E'), ['f'] = HEX('F')};
+#undef HEX
+    unsigned digits = 0x80, colons = 0;
     for (size_t i = 0; i < pairs; i++, from += 3, to += 3) {
-        bool last = i + 1 == pairs;
-        to[0] = upper[from[0]];
-        to[1] = upper[from[1]];
-        to[2] = last ? '\0' : ':';
-        wrong |= !to[0] | !to[1] | (!last && from[2] != ':');
+        unsigned high = upper[from[0]], low = upper[from[1]];
+        digits &= high & low;
+        to[0] = (char)(high & 0x7f);
+        to[1] = (char)(low & 0x7f);
+        if (i + 1 == pairs)
+            break;
+        colons |= from[2] ^ ':';
+        to[2] = ':';
     }
-    return !wrong;
+    to[2] = 0;
+    return digits && !colons;
 }
 
 static enum sdp_outcome attribute_fingerprint(struct parser *p, struct bytes value)
@@ -330,12 +336,12 @@ static enum sdp_outcome attribute_ice_lite(struct parser *p, struct bytes value)
 
 struct attribute {
     const char *name;
-    size_t len;
+    uint8_t len, last; // of its letters
     enum sdp_outcome (*parse)(struct parser *p, struct bytes value);
 };
 #define ATTRIBUTE(name, parse)                                                                     \
     {                                                                                              \
-        name, sizeof name - 1, parse                                                               \
+        name, sizeof name - 1, name[sizeof name - 2], parse                                        \
     }
 // By first letters, so that a look at one line says that it is not for us: most are not.
 static const struct attribute of_i[] = {ATTRIBUTE("ice-ufrag", attribute_ufrag),
@@ -368,19 +374,47 @@ static const struct attribute *const attributes[256] = {
     ['f'] = &of_others[4], ['g'] = &of_others[6], ['i'] = of_i,
     ['m'] = of_m,          ['s'] = of_s,          ['t'] = &of_others[8]};
 
+// The second letters of those names, by the first; a bit for each. What has no name is for
+// parse_attribute, too.
+#define SECOND(letter) (1u << ((letter)&31))
+#define ANY_SECOND UINT32_MAX
+static const uint32_t seconds[256] = {['b'] = SECOND('u'),
+                                      ['c'] = SECOND('a'),
+                                      ['e'] = SECOND('n'),
+                                      ['f'] = SECOND('i'),
+                                      ['g'] = SECOND('r'),
+                                      ['i'] = SECOND('c'),
+                                      ['m'] = SECOND('a') | SECOND('i'),
+                                      ['s'] = SECOND('c') | SECOND('e'),
+                                      ['t'] = SECOND('l'),
+                                      [':'] = ANY_SECOND,
+                                      ['\r'] = ANY_SECOND,
+                                      ['\n'] = ANY_SECOND};
+
+static bool may_be_known(uint8_t first, uint8_t second)
+{
+    return (seconds[first] & SECOND(second)) != 0;
+}
+
+static bool is_attribute(struct bytes line, const struct attribute *known)
+{
+    size_t len = known->len;
+    return line.len >= len && line.at[len - 1] == known->last &&
+           memcmp(line.at, known->name, len) == 0 && (line.len == len || line.at[len] == ':');
+}
+
 static enum sdp_outcome parse_attribute(struct parser *p)
 {
     struct bytes line = p->line;
     if (line.len == 0 || line.at[0] == ':') // RFC 8866 9: a name has a character at least
         return SDP_BAD_ATTRIBUTE;
+    if (line.len == 1 || !may_be_known(line.at[0], line.at[1]))
+        return SDP_OK;
     const struct attribute *known = attributes[line.at[0]];
-    for (; known && known->name; known++) {
-        if (line.len < known->len || line.at[1] != (uint8_t)known->name[1] ||
-            memcmp(line.at, known->name, known->len) != 0 ||
-            (line.len > known->len && line.at[known->len] != ':'))
-            continue;
-        return known->parse(p, bytes_from(line, known->len + 1));
-    }
+    while (known && known->name && !is_attribute(line, known))
+        known++;
+    if (known && known->name)
+        return known->parse(p, bytes_from(line, known->len + 1u));
     return SDP_OK;
 }
 
@@ -448,7 +482,7 @@ static enum sdp_outcome parse_media(struct parser *p)
     media->max_message_size = 65536; // RFC 8841 6.1: without the attribute
     media->lines = (struct bytes){p->line_at, 0};
     p->media = media;
-    p->media_line = p->out->error_line;
+    p->media_line = p->line_number;
     p->connection = false;
     return SDP_OK;
 }
@@ -504,6 +538,12 @@ static bool is_clean(const uint8_t *at, const uint8_t *end)
     return true;
 }
 
+static struct bytes without_cr(const uint8_t *at, const uint8_t *end)
+{
+    size_t len = (size_t)(end - at);
+    return (struct bytes){at, len > 0 && at[len - 1] == '\r' ? len - 1 : len};
+}
+
 // The next line without its end, which is CRLF or LF alone.
 static struct bytes next_line(struct parser *p)
 {
@@ -512,8 +552,7 @@ static struct bytes next_line(struct parser *p)
         p->at = end + 1;
     else
         p->at = end = p->end;
-    size_t len = (size_t)(end - at);
-    return (struct bytes){at, len > 0 && at[len - 1] == '\r' ? len - 1 : len};
+    return without_cr(at, end);
 }
 
 // RFC 8866 5: the order of lines, as ranks; "r" is of a t= line. 0: not a line at all.
@@ -580,6 +619,29 @@ static enum sdp_outcome parse_line(struct parser *p, struct bytes line)
     return SDP_OK; // s, i, u, e, p, b, r, z, k: any text
 }
 
+// The attributes that come next in a section of text whose lines are clean, but for the last line
+// of the text. Most are for others, as two letters tell.
+static enum sdp_outcome parse_attributes(struct parser *p)
+{
+    enum sdp_outcome outcome = SDP_OK;
+    const uint8_t *at = p->at, *end = p->end, *next;
+    uint8_t head[4];
+    while (end - at > 4 && outcome == SDP_OK) {
+        memcpy(head, at, sizeof head);
+        next = memchr(at, '\n', (size_t)(end - at));
+        if (head[0] != 'a' || head[1] != '=' || !next)
+            break;
+        p->line_number++;
+        if (may_be_known(head[2], head[3])) {
+            p->line = without_cr(at + 2, next);
+            outcome = parse_attribute(p);
+        }
+        at = next + 1;
+    }
+    p->at = p->line_at = at;
+    return outcome;
+}
+
 // Blank lines are taken at the end of the text alone.
 static bool only_blank(const uint8_t *at, const uint8_t *end)
 {
@@ -587,6 +649,24 @@ static bool only_blank(const uint8_t *at, const uint8_t *end)
         if (*at != '\r' && *at != '\n')
             return false;
     return true;
+}
+
+static enum sdp_outcome parse_lines(struct parser *p)
+{
+    while (p->at < p->end) {
+        struct bytes line = next_line(p);
+        p->line_number++;
+        if (line.len < 2)
+            return line.len == 0 && p->line_number > 1 && only_blank(p->at, p->end) ? SDP_OK
+                                                                                    : SDP_BAD_LINE;
+        enum sdp_outcome outcome = parse_line(p, line);
+        p->line_at = p->at;
+        if (outcome == SDP_OK && p->clean && p->media)
+            outcome = parse_attributes(p);
+        if (outcome != SDP_OK)
+            return outcome;
+    }
+    return SDP_OK;
 }
 
 enum sdp_outcome sdp_parse(struct bytes text, struct sdp *out)
@@ -609,19 +689,10 @@ enum sdp_outcome sdp_parse(struct bytes text, struct sdp *out)
     }
 
     p.clean = is_clean(p.at, p.end);
-    while (p.at < p.end) {
-        struct bytes line = next_line(&p);
-        out->error_line++;
-        if (line.len < 2) {
-            if (line.len == 0 && out->error_line > 1 && only_blank(p.at, p.end))
-                break;
-            return SDP_BAD_LINE;
-        }
-        enum sdp_outcome outcome = parse_line(&p, line);
-        if (outcome != SDP_OK)
-            return outcome;
-        p.line_at = p.at;
-    }
+    enum sdp_outcome outcome = parse_lines(&p);
+    out->error_line = p.line_number;
+    if (outcome != SDP_OK)
+        return outcome;
     if ((p.seen & REQUIRED) != REQUIRED)
         return SDP_MISSING;
     end_section(&p);

@@ -8,11 +8,15 @@
 // two blanks follow each other.
 static inline struct bytes field(struct bytes *rest)
 {
-    const uint8_t *blank = rest->len ? memchr(rest->at, ' ', rest->len) : NULL;
-    size_t len = blank ? (size_t)(blank - rest->at) : rest->len;
-    struct bytes got = {rest->at, len};
-    *rest = bytes_from(*rest, len + 1);
-    return got;
+    struct bytes from = *rest;
+    const uint8_t *blank = from.len ? memchr(from.at, ' ', from.len) : NULL;
+    if (!blank) {
+        rest->len = 0;
+        return from;
+    }
+    size_t len = (size_t)(blank - from.at);
+    *rest = (struct bytes){blank + 1, from.len - len - 1};
+    return (struct bytes){from.at, len};
 }
 
 static inline bool is_upper(uint8_t c)
@@ -41,6 +45,8 @@ static inline bool is_word(struct bytes a, const char *word)
     size_t len = strlen(word);
     if (a.len != len)
         return false;
+    if (memcmp(a.at, word, len) == 0) // nearly always
+        return true;
     for (size_t i = 0; i < len; i++)
         if (lower(a.at[i]) != (uint8_t)word[i])
             return false;
@@ -53,8 +59,8 @@ static inline bool is_ice_chars(struct bytes text)
     // for each character.
     static const uint64_t allowed[4] = {0x23ffa80800000000, 0x07fffffe87fffffe, 0, 0};
     uint64_t all = 1;
-    for (size_t i = 0; i < text.len; i++)
-        all &= allowed[text.at[i] / 64] >> text.at[i] % 64;
+    for (const uint8_t *at = text.at, *end = at + text.len; at != end; at++)
+        all &= allowed[*at / 64] >> *at % 64;
     return all & 1;
 }
 
