@@ -140,6 +140,15 @@ static void decrease(struct aimd *aimd, nanotime now, double throughput_bps)
     aimd->changed_at = now;
 }
 
+void aimd_cut(struct aimd *aimd, nanotime now, double carried_bps)
+{
+    double next = clamp(BETA * carried_bps, aimd->min_bps, aimd->max_bps);
+    aimd->bps = next < aimd->bps ? next : aimd->bps;
+    aimd->state = AIMD_HOLD; // until the queue is empty
+    aimd->changed = true;
+    aimd->changed_at = now;
+}
+
 // draft-ietf-rmcat-gcc-02 5.5: the table of signals and states.
 static void state_change(struct aimd *aimd, nanotime now, enum gcc_usage usage)
 {

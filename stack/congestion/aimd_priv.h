@@ -34,6 +34,9 @@ void aimd_limits(struct aimd *aimd, double min_bps, double max_bps);
 void aimd_set(struct aimd *aimd, nanotime now, double bps);
 // `throughput_bps` 0: not known.
 void aimd_update(struct aimd *aimd, nanotime now, enum gcc_usage usage, double throughput_bps);
+// Overuse, and `carried_bps` is not what was received meanwhile: cut, but the link's capacity is
+// not learnt from it.
+void aimd_cut(struct aimd *aimd, nanotime now, double carried_bps);
 // Has the last cut had the time to show? True also when much less arrives than was asked for.
 bool aimd_may_reduce(const struct aimd *aimd, nanotime now, double throughput_bps);
 

@@ -19,6 +19,9 @@
 #define MULTIPLE_REPORTS                                                                           \
     (5 * TIME_S) // transport-wide feedback this old no longer rules out reports
 
+// draft-ietf-rmcat-gcc-02 5.5: over so much time is measured what is received.
+#define RECEIVED_WINDOW (500 * TIME_MS)
+
 // The application sends much less than it may: below 65 % of the rate, seen over half a second.
 #define ALR_SHARE 0.65
 #define ALR_WINDOW (500 * TIME_MS)
@@ -65,6 +68,8 @@ struct gcc {
     struct alr alr;
     double remb_bps;
     bool delay_known;
+    double probed_bps; // what a probe found that raised the rate: counts until `probed_until`
+    nanotime probed_until;
     nanotime rtt;
     nanotime feedback_at; // the last transport-wide one; -1: none
     nanotime
@@ -151,6 +156,7 @@ void gcc_start(struct gcc *gcc, nanotime now)
     gcc->in_flight = 0;
     gcc->clock_known = false;
     gcc->delay_known = false;
+    gcc->probed_until = now;
     gcc->remb_bps = 0;
     gcc->rtt = 0;
     gcc->feedback_at = -1;
@@ -316,6 +322,23 @@ static void rtt_update(struct gcc *gcc, nanotime now, unsigned count)
     gcc->aimd.rtt = gcc->rtt;
 }
 
+// draft-ietf-rmcat-gcc-02 5.5 cuts to a part of what was received, as a full path carries no more.
+// Just after a probe has raised the rate, most of what was received was sent at the old one, when
+// the path was not full: until then the probe knows better.
+static void overuse(struct gcc *gcc, nanotime now, double acked)
+{
+    struct aimd *aimd = &gcc->aimd;
+    bool probed = now < gcc->probed_until && gcc->probed_bps > acked;
+    if (probed && aimd_may_reduce(aimd, now, gcc->probed_bps)) {
+        aimd_cut(aimd, now, gcc->probed_bps);
+        gcc->probed_bps = aimd->bps; // it was too much: the next time it is believed less
+    } else if (!probed && acked > 0 && aimd_may_reduce(aimd, now, acked)) {
+        aimd_update(aimd, now, GCC_OVERUSE, acked);
+    } else if (!probed && acked <= 0 && aimd_may_reduce(aimd, now, aimd->bps)) {
+        aimd_set(aimd, now, aimd->bps / 2);
+    }
+}
+
 // What the delay-based controller makes of it.
 static void delay_update(struct gcc *gcc, nanotime now, double probed_bps, bool saturated)
 {
@@ -324,15 +347,17 @@ static void delay_update(struct gcc *gcc, nanotime now, double probed_bps, bool 
     bool measured = false;
     gcc->delay_known = true;
     if (gcc->trend.usage == GCC_OVERUSE) {
-        if (acked > 0 && aimd_may_reduce(aimd, now, acked))
-            aimd_update(aimd, now, GCC_OVERUSE, acked);
-        else if (acked <= 0 && aimd_may_reduce(aimd, now, aimd->bps))
-            aimd_set(aimd, now, aimd->bps / 2);
+        overuse(gcc, now, acked);
     } else if (probed_bps > aimd->bps || (probed_bps > 0 && saturated)) {
         // A probe can be unlucky, but not below what arrives all the time.
         double least = 0.85 * acked < aimd->bps ? 0.85 * acked : aimd->bps;
         aimd_set(aimd, now, probed_bps > least ? probed_bps : least);
         gcc->loss.bps = aimd->bps;
+        if (aimd->bps > acked) {
+            gcc->probed_bps = aimd->bps;
+            gcc->probed_until = now + gcc->rtt + RECEIVED_WINDOW;
+            throughput_expect_change(&gcc->throughput);
+        }
         measured = true;
     } else {
         aimd_update(aimd, now, gcc->trend.usage, acked);
