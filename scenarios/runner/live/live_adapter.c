@@ -203,9 +203,10 @@ static bool on_stats(struct adapter *a, nanotime now, const json_t *event)
     json_array_foreach(tracks, i, track)
     {
         if (i < a->tracks_count)
-            live_track_stats_decode(track, &a->tracks[i]);
+            live_track_stats_decode(track, &a->tracks[i], &a->tracks_told[i]);
     }
-    live_transport_stats_decode(json_object_get(event, "transport"), &a->transport);
+    live_transport_stats_decode(json_object_get(event, "transport"), &a->transport,
+                                &a->transport_told);
     const json_t *keys = json_object_get(json_object_get(event, "simrtc"), "keys");
     if (json_is_string(keys)) {
         text_clear(&a->keys);

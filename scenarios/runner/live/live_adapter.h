@@ -37,6 +37,11 @@ void live_adapter_fail(void *peer, nanotime now, bool unsupported, const char *f
 bool live_adapter_closing(const void *peer);
 // It told all that this stack counts.
 bool live_adapter_is_detailed(const void *peer);
+// It told this much: a metric of the peer by its name, a member of a track or of the transport.
+// What it did not tell reads as zero, and is no news of it.
+bool live_adapter_tells(const void *peer, const char *metric);
+bool live_adapter_tells_track(const void *peer, unsigned track, const struct media_member *member);
+bool live_adapter_tells_transport(const void *peer, const struct media_member *member);
 // Its stack said so.
 bool live_adapter_cannot_restart(const void *peer);
 

@@ -5,6 +5,7 @@
 
 #include "base/arena.h"
 #include "scenarios/runner/live/live_adapter.h"
+#include "scenarios/runner/live/live_media.h"
 
 // What waits for poll.
 struct output {
@@ -58,6 +59,7 @@ struct adapter {
     unsigned channels_max, channels_opened_by_us, channels_opened_by_it;
     struct media_track_stats tracks[MEDIA_TRACKS_MAX];
     struct media_transport_stats transport;
+    struct live_told tracks_told[MEDIA_TRACKS_MAX], transport_told;
     unsigned tracks_count;
     unsigned asked, answered, events;
     uint64_t bytes;

@@ -75,6 +75,57 @@ bool live_adapter_is_detailed(const void *peer)
     return a->detailed;
 }
 
+bool live_adapter_tells(const void *peer, const char *metric)
+{
+    // What the bench sees by itself: states and channels as they are told, candidates and
+    // descriptions as they pass, packets.
+    static const char *const seen[] = {"state",
+                                       "signaling",
+                                       "gathering",
+                                       "ice.state",
+                                       "path",
+                                       "dtls.state",
+                                       "sctp.state",
+                                       "refused",
+                                       "gathered-at",
+                                       "ice.connected-at",
+                                       "dtls.connected-at",
+                                       "sctp.connected-at",
+                                       "connected-at",
+                                       "disconnected-at",
+                                       "failed-at",
+                                       "restarts",
+                                       "candidates.host",
+                                       "candidates.srflx",
+                                       "candidates.relay",
+                                       "candidates.remote",
+                                       "channels.open",
+                                       "channels.opened",
+                                       "channels.closed",
+                                       "stun-packets",
+                                       "dtls-packets"};
+    static const char *const of_pair[] = {"selected", "selected.remote", "nominated"};
+    const struct adapter *a = peer;
+    bool told = a->detailed;
+    for (size_t i = 0; i < sizeof seen / sizeof seen[0]; i++)
+        told |= strcmp(metric, seen[i]) == 0;
+    for (size_t i = 0; a->stats.has_selected && i < sizeof of_pair / sizeof of_pair[0]; i++)
+        told |= strcmp(metric, of_pair[i]) == 0;
+    return told;
+}
+
+bool live_adapter_tells_track(const void *peer, unsigned track, const struct media_member *member)
+{
+    const struct adapter *a = peer;
+    return track < MEDIA_TRACKS_MAX && live_track_is_told(&a->tracks_told[track], member);
+}
+
+bool live_adapter_tells_transport(const void *peer, const struct media_member *member)
+{
+    const struct adapter *a = peer;
+    return live_transport_is_told(&a->transport_told, member);
+}
+
 bool live_adapter_cannot_restart(const void *peer)
 {
     const struct adapter *a = peer;

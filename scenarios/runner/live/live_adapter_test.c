@@ -228,6 +228,45 @@ static void test_live_adapter_track_and_its_statistics(void **state)
     ops->destroy(peer);
 }
 
+static const struct media_member *member(const char *name)
+{
+    for (const struct media_member *m = media_track_members; m->name; m++) {
+        if (strcmp(m->name, name) == 0)
+            return m;
+    }
+    fail_msg("no member %s", name);
+    return NULL;
+}
+
+// Zero would say that there was none.
+static void test_live_adapter_knows_what_was_told(void **state)
+{
+    (void)state;
+    void *peer = adapter_new();
+    assert_int_equal(ops->track_add(peer, &video), 0);
+    assert_false(live_adapter_tells_track(peer, 0, member("in.framesDecoded")));
+    assert_true(feed(peer, "{\"event\":\"stats\",\"tracks\":[{\"in\":{\"framesDecoded\":0,"
+                           "\"nackCount\":\"x\",\"lastPacketReceivedTimestamp\":null}}]}\n"));
+    assert_true(live_adapter_tells_track(peer, 0, member("in.framesDecoded")));
+    assert_true(live_adapter_tells_track(peer, 0, member("in.lastPacketReceivedTimestamp")));
+    assert_false(live_adapter_tells_track(peer, 0, member("in.nackCount"))); // no number
+    assert_false(live_adapter_tells_track(peer, 0, member("in.jitter")));
+    assert_false(live_adapter_tells_track(peer, 1, member("in.framesDecoded")));
+    assert_false(live_adapter_tells_track(peer, MEDIA_TRACKS_MAX, member("in.framesDecoded")));
+    assert_false(live_adapter_tells_transport(peer, media_transport_members));
+
+    assert_true(live_adapter_tells(peer, "state"));
+    assert_false(live_adapter_tells(peer, "selected"));
+    assert_false(live_adapter_tells(peer, "dtls.timeouts"));
+    assert_true(feed(peer, "{\"event\":\"stats\",\"local\":{\"type\":\"host\"},"
+                           "\"remote\":{\"type\":\"host\"}}\n"));
+    assert_true(live_adapter_tells(peer, "selected"));
+    assert_false(live_adapter_tells(peer, "dtls.timeouts"));
+    assert_true(feed(peer, "{\"event\":\"stats\",\"simrtc\":{}}\n")); // this stack
+    assert_true(live_adapter_tells(peer, "dtls.timeouts"));
+    ops->destroy(peer);
+}
+
 static void test_live_adapter_without_media(void **state)
 {
     (void)state;
@@ -302,6 +341,7 @@ int main(void)
         cmocka_unit_test(test_live_adapter_bad_base64),
         cmocka_unit_test(test_live_adapter_floods),
         cmocka_unit_test(test_live_adapter_track_and_its_statistics),
+        cmocka_unit_test(test_live_adapter_knows_what_was_told),
         cmocka_unit_test(test_live_adapter_without_media),
         cmocka_unit_test(test_live_adapter_command_that_it_cannot),
         cmocka_unit_test(test_live_adapter_candidates_of_the_bundle),

@@ -2,6 +2,7 @@
 
 #include "scenarios/runner/live/live_json.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -358,37 +359,47 @@ static json_t *value_encode(const struct media_member *member, const void *stats
     return json_real((double)number / scale_of(member->unit));
 }
 
-static void word_decode(const json_t *value, char *at)
+static bool word_decode(const json_t *value, char *at)
 {
     static const char *const words[] = {"opus", "PCMU",   "PCMA",    "G722",    "VP8",
                                         "VP9",  "H264",   "AV1",     "none",    "bandwidth",
                                         "",     "normal", "overuse", "underuse"};
     const char *word = json_string_value(value);
     for (size_t i = 0; word && i < sizeof words / sizeof words[0]; i++) {
-        if (strcmp(words[i], word) == 0)
-            memcpy(at, &words[i], sizeof words[i]);
+        if (strcmp(words[i], word) != 0)
+            continue;
+        memcpy(at, &words[i], sizeof words[i]);
+        return true;
     }
+    return false;
 }
 
-static void value_decode(const struct media_member *member, const json_t *value, void *stats)
+// False: it is nothing that the member can be.
+static bool value_decode(const struct media_member *member, const json_t *value, void *stats)
 {
     char *at = (char *)stats + member->offset;
     bool truth = json_is_true(value);
     nanotime never = TIME_NEVER;
     if (member->unit == UNIT_WORD)
-        word_decode(value, at);
-    else if (member->unit == UNIT_BOOL && json_is_boolean(value))
-        memcpy(at, &truth, sizeof truth);
-    else if (member->unit == UNIT_TIME && json_is_null(value))
+        return word_decode(value, at);
+    if (member->unit == UNIT_BOOL) {
+        if (json_is_boolean(value))
+            memcpy(at, &truth, sizeof truth);
+        return json_is_boolean(value);
+    }
+    if (member->unit == UNIT_TIME && json_is_null(value)) {
         memcpy(at, &never, sizeof never);
-    if (!json_is_number(value) || member->unit == UNIT_WORD || member->unit == UNIT_BOOL)
-        return;
+        return true;
+    }
+    if (!json_is_number(value))
+        return false;
     double told = json_number_value(value) * scale_of(member->unit);
     double least = member->unit == UNIT_SIGNED ? -EXACT_MAX : 0;
     if (!(told >= least && told <= EXACT_MAX * 64)) // also what is no number
-        return;
+        return false;
     int64_t number = (int64_t)(told < 0 ? told - 0.5 : told + 0.5);
     memcpy(at, &number, sizeof number);
+    return true;
 }
 
 // "in.framesDecoded": member framesDecoded of the object `in`.
@@ -415,16 +426,24 @@ static json_t *stats_encode(const struct media_member *members, const void *stat
     return to;
 }
 
-static void stats_decode(const struct media_member *members, const json_t *from, void *stats)
+static void stats_decode(const struct media_member *members, const json_t *from, void *stats,
+                         struct live_told *told)
 {
     char group[NAME_MAX_LEN];
     for (const struct media_member *member = members; member->name; member++) {
         const char *name = group_of(member->name, group);
         const json_t *in = group[0] ? json_object_get(from, group) : from;
         const json_t *value = json_object_get(in, name);
-        if (value)
-            value_decode(member, value, stats);
+        size_t i = (size_t)(member - members);
+        assert(i < LIVE_MEMBERS_MAX);
+        if (value && value_decode(member, value, stats))
+            told->bits[i / 64] |= 1ull << i % 64;
     }
+}
+
+static bool is_told(const struct live_told *told, size_t member)
+{
+    return told->bits[member / 64] >> member % 64 & 1;
 }
 
 json_t *live_track_stats_encode(const struct media_track_stats *stats)
@@ -432,9 +451,15 @@ json_t *live_track_stats_encode(const struct media_track_stats *stats)
     return stats_encode(media_track_members, stats);
 }
 
-void live_track_stats_decode(const json_t *from, struct media_track_stats *to)
+void live_track_stats_decode(const json_t *from, struct media_track_stats *to,
+                             struct live_told *told)
 {
-    stats_decode(media_track_members, from, to);
+    stats_decode(media_track_members, from, to, told);
+}
+
+bool live_track_is_told(const struct live_told *told, const struct media_member *member)
+{
+    return is_told(told, (size_t)(member - media_track_members));
 }
 
 json_t *live_transport_stats_encode(const struct media_transport_stats *stats)
@@ -442,7 +467,13 @@ json_t *live_transport_stats_encode(const struct media_transport_stats *stats)
     return stats_encode(media_transport_members, stats);
 }
 
-void live_transport_stats_decode(const json_t *from, struct media_transport_stats *to)
+void live_transport_stats_decode(const json_t *from, struct media_transport_stats *to,
+                                 struct live_told *told)
 {
-    stats_decode(media_transport_members, from, to);
+    stats_decode(media_transport_members, from, to, told);
+}
+
+bool live_transport_is_told(const struct live_told *told, const struct media_member *member)
+{
+    return is_told(told, (size_t)(member - media_transport_members));
 }

@@ -4,7 +4,8 @@
 #include "scenarios/runner/live/live_path.h"
 #include "scenarios/runner/live/live_sandbox.h"
 #include "scenarios/runner/live/live_stacks.h"
-#include "scenarios/runner/run/run_priv.h"
+#include "scenarios/runner/run/metrics.h"
+#include "scenarios/runner/run/watch.h"
 #include "simnet/live.h"
 
 #include <errno.h>
@@ -494,6 +495,30 @@ bool live_run_is_detailed(const struct run *run, const struct run_peer *peer)
     return live_adapter_is_detailed(peer->peer);
 }
 
+bool live_run_tells(const struct run *run, const struct metric_ref *ref)
+{
+    bool of_peer = ref->entity == OF_PEER || ref->entity == OF_PAIR || ref->entity == OF_TRACK ||
+                   ref->entity == OF_TRANSPORT;
+    const void *peer = of_peer ? run->peers[ref->index].peer : NULL;
+    switch (ref->entity) {
+    case OF_PEER:
+        return live_adapter_tells(peer, metric_name(ref));
+    case OF_TRACK:
+        return live_adapter_tells_track(peer, ref->track, ref->member);
+    case OF_TRANSPORT:
+        return live_adapter_tells_transport(peer, ref->member);
+    case OF_PAIR:
+        return live_adapter_is_detailed(peer);
+    case OF_DECODED: // its frames are here
+    case OF_CHANNEL:
+    case OF_SERVER:
+    case OF_LAN:
+    case OF_RUN:
+        break;
+    }
+    return true;
+}
+
 static void add_metric(struct arena *arena, struct result_metric *to, const char *name,
                        nanotime value)
 {
@@ -549,6 +574,26 @@ static void forgive(struct run *run, struct arena *arena, struct result *out)
     out->why = arena_printf(arena, "known: %s", known->why);
 }
 
+// What cannot be judged, since a peer does not tell it, is no failure of that peer.
+static void forgive_untold(struct run *run, struct arena *arena, struct result *out)
+{
+    const struct clause *first = NULL;
+    if (out->verdict != VERDICT_FAILED || run->broken != INVARIANT_NONE)
+        return;
+    for (unsigned i = 0; i < run->watches_count; i++) {
+        const struct watch *watch = &run->watches[i];
+        if (watch->state == WATCH_BROKEN && !watch->untold)
+            return;
+        if (watch->state == WATCH_BROKEN && !first)
+            first = watch->clause;
+    }
+    if (!first)
+        return;
+    out->verdict = VERDICT_UNSUPPORTED;
+    out->why = arena_printf(arena, "%s does not tell %s",
+                            run->scenario->peers[first->ref.index].name, metric_name(&first->ref));
+}
+
 void live_run_result(struct run *run, struct arena *arena, struct result *out)
 {
     struct live_run *live = run->live;
@@ -582,6 +627,7 @@ void live_run_result(struct run *run, struct arena *arena, struct result *out)
                                 time_print(run->options.real->allowance, allowed));
         out->cause = (struct result_cause){.at = TIME_NEVER};
     }
+    forgive_untold(run, arena, out);
     forgive_restart(run, arena, out);
     forgive(run, arena, out);
 }

@@ -34,6 +34,9 @@ void live_run_close(struct run *run);
 const char *live_run_path(struct run *run, struct run_peer *peer);
 // It tells all that this stack counts.
 bool live_run_is_detailed(const struct run *run, const struct run_peer *peer);
+// Did the peer that a metric is of tell it? Others read as zero, which is no news of it.
+struct metric_ref;
+bool live_run_tells(const struct run *run, const struct metric_ref *ref);
 void live_run_restart_server(struct run *run, unsigned server);
 
 // How late the bench was, as metrics; and the verdict, where the live world decides it.

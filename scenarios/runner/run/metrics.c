@@ -1,4 +1,5 @@
 // Names resolved, values read, all of them collected for a report.
+#include "scenarios/runner/live/live_run.h"
 #include "scenarios/runner/run/call_decode.h"
 #include "scenarios/runner/run/call_stats_priv.h"
 #include "scenarios/runner/run/metrics_priv.h"
@@ -79,6 +80,21 @@ struct value metric_value(struct run *run, const struct metric_ref *ref)
         break;
     }
     return metrics_number(0);
+}
+
+const char *metric_name(const struct metric_ref *ref)
+{
+    return ref->member ? ref->member->name : ref->metric->name;
+}
+
+bool metric_is_told(const struct run *run, const struct metric_ref *ref)
+{
+    if (!run->live)
+        return true;
+    struct metric_ref told = *ref;
+    if (ref->member && strcmp(ref->member->name, "keyframes-since-asked") == 0) // call_track_stats
+        told.member = metrics_media_find(media_track_members, bytes_text("in.keyFramesDecoded"));
+    return live_run_tells(run, &told);
 }
 
 bool metric_needs_network(const struct metric_ref *ref)
@@ -361,6 +377,8 @@ static void collect_entity(struct collection *c, enum entity entity, const char 
             continue;
         struct metric_ref ref = {
             .entity = entity, .metric = &metrics[i], .index = index, .label = label};
+        if (!metric_is_told(c->run, &ref))
+            continue;
         struct value value = metric_value(c->run, &ref);
         const char *name = metrics[i].name;
         if (owner)
@@ -371,10 +389,16 @@ static void collect_entity(struct collection *c, enum entity entity, const char 
     }
 }
 
-static void collect_members(struct collection *c, const struct media_member *member,
-                            const void *stats, const char *owner, const char *label)
+// `of` is of any of them.
+static void collect_members(struct collection *c, struct metric_ref of,
+                            const struct media_member *members, const void *stats,
+                            const char *owner)
 {
-    for (; member->name; member++) {
+    const char *label = of.label;
+    for (const struct media_member *member = members; member->name; member++) {
+        of.member = member;
+        if (!metric_is_told(c->run, &of))
+            continue;
         struct value value = metrics_media_value(member, stats);
         assert(c->count < c->max);
         c->at[c->count++] = (struct result_metric){
@@ -399,19 +423,21 @@ static void collect_media(struct collection *c, unsigned index)
     for (unsigned i = 0; i < tracks; i++) {
         struct media_track_stats stats = {0};
         call_track_stats(c->run, peer, i, &stats);
-        collect_members(c, media_track_members, &stats, peer->scenario->name,
-                        session->tracks[i].label);
+        struct metric_ref of = {
+            .entity = OF_TRACK, .index = index, .track = i, .label = session->tracks[i].label};
+        collect_members(c, of, media_track_members, &stats, peer->scenario->name);
         if (!metrics_media_decoded(c->run->scenario, index, i))
             continue;
         struct call_decoded decoded;
         call_decoded(peer, i, &decoded);
-        collect_members(c, call_decoded_members, &decoded, peer->scenario->name,
-                        session->tracks[i].label);
+        of.entity = OF_DECODED;
+        collect_members(c, of, call_decoded_members, &decoded, peer->scenario->name);
     }
     struct media_transport_stats transport = {0};
     if (c->run->ops->transport_stats)
         c->run->ops->transport_stats(peer->peer, &transport);
-    collect_members(c, media_transport_members, &transport, peer->scenario->name, NULL);
+    struct metric_ref of = {.entity = OF_TRANSPORT, .index = index};
+    collect_members(c, of, media_transport_members, &transport, peer->scenario->name);
 }
 
 unsigned metrics_collect(struct run *run, struct arena *arena, struct result_metric **out)
@@ -429,7 +455,8 @@ unsigned metrics_collect(struct run *run, struct arena *arena, struct result_met
     for (unsigned i = 0; i < scenario->peers_count; i++) {
         struct run_peer *peer = &run->peers[i];
         collect_entity(&c, OF_PEER, peer->scenario->name, i, NULL);
-        collect_members(&c, pair_members, &peer_stats_now(peer)->pair, peer->scenario->name, NULL);
+        struct metric_ref of = {.entity = OF_PAIR, .index = i};
+        collect_members(&c, of, pair_members, &peer_stats_now(peer)->pair, peer->scenario->name);
         for (unsigned j = 0; j < peer->channels_count; j++)
             collect_entity(&c, OF_CHANNEL, peer->scenario->name, i, peer->channels[j].label);
         collect_media(&c, i);

@@ -53,10 +53,13 @@ bool metric_resolve(struct arena *arena, const struct scenario *scenario, struct
                     struct err_mark mark, struct metric_ref *out, struct err *err);
 // Does it depend on packets between the two peers having come through? Then `index` is of peers.
 bool metric_needs_network(const struct metric_ref *ref);
+const char *metric_name(const struct metric_ref *ref); // without that of its owner
 enum value_kind metric_kind(const struct metric_ref *ref);
 // The words it may take, NULL-ended; NULL for other kinds.
 const char *const *metric_words(const struct metric_ref *ref);
 struct value metric_value(struct run *run, const struct metric_ref *ref);
+// Live, a peer of another stack tells what it likes: what it does not tell has no value.
+bool metric_is_told(const struct run *run, const struct metric_ref *ref);
 // The RFC section that a wrong value most likely offends; NULL: none.
 const char *metric_rule(const struct metric_ref *ref);
 // Text of a value, in the arena of the run.

@@ -30,6 +30,8 @@ static bool compare_holds(enum compare compare, int64_t a, int64_t b)
 static bool metric_holds(struct run *run, const struct clause *clause, struct value *got)
 {
     *got = metric_value(run, &clause->ref);
+    if (!metric_is_told(run, &clause->ref))
+        return false;
     bool holds;
     if (got->kind == VALUE_WORD)
         holds = (strcmp(got->word, clause->value.word) == 0) == (clause->compare == COMPARE_EQ);
@@ -112,7 +114,8 @@ static bool clause_holds(struct run *run, struct watch *watch, const struct clau
     case CLAUSE_METRIC:
         holds = metric_holds(run, clause, &got);
         if (say)
-            watch->actual = value_text(&run->arena, got);
+            watch->actual = metric_is_told(run, &clause->ref) ? value_text(&run->arena, got)
+                                                              : "not told by that peer";
         return holds;
     case CLAUSE_PACKETS:
         got = (struct value){.kind = VALUE_NUMBER};
@@ -168,6 +171,9 @@ static void decide(struct run *run, struct watch *watch, bool held)
 {
     all_hold(run, watch, true);
     watch->state = held ? WATCH_HELD : WATCH_BROKEN;
+    const struct clause *clause = watch->clause;
+    watch->untold =
+        !held && clause && clause->kind == CLAUSE_METRIC && !metric_is_told(run, &clause->ref);
     watch->at = run_now(run);
     run->watches_open--;
     trace(&run->trace, watch->at, "%s: %s (%s)", held ? "held" : "BROKEN",

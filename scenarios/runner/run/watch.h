@@ -14,6 +14,7 @@ struct watch {
     const char *actual;          // text of the first clause that is not true, or of what was seen
     const struct clause *clause; // that one
     uint32_t packet;             // the first that a `no packet` forbids; 0: none
+    bool untold;                 // broken since the peer of that clause does not tell its metric
 };
 
 #endif
