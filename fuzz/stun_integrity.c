@@ -77,11 +77,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (stun_decode(bytes_of(copy, size), &other) != STUN_OK)
         return 0;
     check_agrees(&other, key);
-    // The two bytes of the length are not covered: they are computed anew for each check.
+    // The two bytes of the length are not covered: they are computed anew for each check. And a bit
+    // of a type or length may bring out an attribute that was sealed, too, as part of a value.
     bool length = bit / 8 == 2 || bit / 8 == 3;
-    if (before.integrity && !length && bit / 8 < msg.integrity_at + 24)
+    bool same = other.integrity_at == msg.integrity_at;
+    bool same256 = other.integrity256_at == msg.integrity256_at;
+    if (before.integrity && same && !length && bit / 8 < msg.integrity_at + 24)
         assert(!stun_check_integrity(&other, key));
-    if (before.integrity256 && !length && bit / 8 < msg.integrity256_at + 4 + msg.integrity256_len)
+    if (before.integrity256 && same256 && !length &&
+        bit / 8 < msg.integrity256_at + 4 + msg.integrity256_len)
         assert(!stun_check_integrity256(&other, key));
     if (before.fingerprint)
         assert(!stun_check_fingerprint(&other));
