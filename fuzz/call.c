@@ -128,7 +128,9 @@ static void check(void)
         for (unsigned track = 0; track < 2; track++) {
             struct media_track_stats s = stats_of(i, track);
             assert(s.quality.damaged == 0 && s.in.framesDecoded <= s.in.framesReceived);
-            received += s.in.packetsReceived + s.in.retransmittedPacketsReceived;
+            assert(s.in.retransmittedPacketsReceived + s.in.fecPacketsReceived <=
+                   s.in.packetsReceived);
+            received += s.in.packetsReceived;
         }
         assert(received <= bench.rtp_received[i]);
     }

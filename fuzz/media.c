@@ -1,6 +1,6 @@
 // Two media sessions and a path in the hand of the bytes: packets are lost, held up, repeated,
-// damaged and forged, clear as SRTP's owner would hand them in; tracks are muted, digits dialed,
-// routes changed.
+// damaged, forged and sent back to who sent them, clear as SRTP's owner would hand them in; tracks
+// are muted, digits dialed, routes changed. Feedback is by transport-wide numbers or by RFC 8888.
 //
 //   - what is sent is RTP and RTCP that parses, no longer than the MTU;
 //   - what is counted fits together: frames decoded are frames received, concealed is part of all,
@@ -85,18 +85,20 @@ static void tamper(struct media_world *world, int from, struct media_flying *pac
     }
 }
 
-// The last packet of the other side with other numbers, or any bytes behind a first pair.
+// The last packet of the other side with other numbers, or that of its own, so that somebody else
+// has its SSRC; or any bytes behind a first pair.
 static void forge(void)
 {
     unsigned how = read_u8(&bench.r);
     int side = how & 1;
     bool rtcp = how & 2;
     uint8_t packet[RTP_PACKET_MAX];
-    size_t len = bench.last_len[1 - side];
+    int whose = (how & 12) == 12 ? side : 1 - side;
+    size_t len = bench.last_len[whose];
     bench.hostile = true;
     if (how & 4 && len >= RTP_HEADER_LEN) {
-        memcpy(packet, bench.last[1 - side], len);
-        rtcp = bench.last_rtcp[1 - side];
+        memcpy(packet, bench.last[whose], len);
+        rtcp = bench.last_rtcp[whose];
         size_t at = 2 + read_u8(&bench.r) % 40u;
         for (unsigned i = 0; i < 4 && at + i < len; i++)
             packet[at + i] = read_u8(&bench.r);
@@ -167,7 +169,8 @@ static void check_side(int side)
         assert(s.out.targetBitrate <= MAX_BPS);
         assert(s.quality.mos == 0 || (s.quality.mos >= 1000 && s.quality.mos <= 4500));
         assert(bench.hostile || s.quality.damaged == 0);
-        received += s.in.packetsReceived + s.in.retransmittedPacketsReceived; // of two SSRCs
+        assert(s.in.retransmittedPacketsReceived + s.in.fecPacketsReceived <= s.in.packetsReceived);
+        received += s.in.packetsReceived;
     }
     assert(received <= bench.sent[1 - side] + bench.extra[side]);
 }
@@ -194,6 +197,24 @@ static void step(void)
     check_side(1);
 }
 
+// The first byte: codec, redundancy, how packets are repaired, and who tells what of them came.
+#define FEC(how) ((how) >> 4 & 3)
+#define FEC_NONE_BUT_CCFB 3
+
+// a=rtcp-fb:* ack ccfb, and no transport-wide numbers.
+static void agree_ccfb(struct media_world *world, unsigned track,
+                       const struct media_track_config *config, const char *mid)
+{
+    struct media_agreement agreement = media_world_agreement(config, mid);
+    for (unsigned i = 0; i < agreement.formats_count; i++) {
+        agreement.formats[i].transport_cc = false;
+        agreement.formats[i].ccfb = true;
+    }
+    agreement.extensions.id[RTP_TRANSPORT_CC] = 0;
+    for (int i = 0; i < 2; i++)
+        media_agree(world->sides[i], 0, track, &agreement);
+}
+
 static void setup(struct media_world *world)
 {
     static const char *const codecs[] = {"VP8", "VP9", "H264", "AV1"};
@@ -216,9 +237,11 @@ static void setup(struct media_world *world)
                                              .nack = true,
                                              .rtx = !(how & 128),
                                              .pli = true,
-                                             .fec = (enum media_fec)(how >> 4 & 3) % 3};
+                                             .fec = (enum media_fec)FEC(how) % 3};
     media_world_track(world, &audio, true, true);
-    media_world_track(world, &video, true, true);
+    unsigned track = media_world_track(world, &video, true, true);
+    if (FEC(how) == FEC_NONE_BUT_CCFB)
+        agree_ccfb(world, track, &video, "1");
     world->tamper = tamper;
     media_world_start(world);
 }
@@ -254,7 +277,11 @@ static void recover(void)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     size_t before = fuzz_memory();
-    const struct media_config config = {.mtu = MTU, .min_bps = MIN_BPS, .max_bps = MAX_BPS};
+    bool ccfb = size > 0 && FEC(data[0]) == FEC_NONE_BUT_CCFB;
+    const struct media_config config = {.mtu = MTU,
+                                        .min_bps = MIN_BPS,
+                                        .max_bps = MAX_BPS,
+                                        .control = ccfb ? MEDIA_CCFB : MEDIA_GCC};
     const struct media_config configs[2] = {config, config};
     bench = (struct bench){.r = reader_of(bytes_of(data, size))};
     bench.world = media_world_new(configs);
