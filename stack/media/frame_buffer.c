@@ -18,6 +18,8 @@ struct slot {
     bool marker, empty, start, keyframe, recovered;
     int32_t picture; // its number; -1: not told
     bool picture_long;
+    int32_t frame_num; // of H.264; -1: no picture begins here, or not known
+    bool is_reference, has_sets;
     uint16_t width, height;
     uint16_t len;
     nanotime at;
@@ -41,6 +43,10 @@ struct frame_buffer {
     // The frame at `next`, once it is whole.
     int32_t last_picture; // of the newest frame that was whole; -1: not told
     bool last_picture_long;
+    bool sets_come;          // H.264: parameter sets come in the stream
+    unsigned frame_num_bits; // H.264: of the newest sequence parameter set; 0: none
+    int32_t
+        last_reference; // H.264: frame_num of the last frame that others refer to; -1: not known
     bool has_ready;
     struct frame ready;
     bool ready_repaired; // a packet of it came back
@@ -71,7 +77,7 @@ struct frame_buffer *frame_buffer_new(uint32_t clock_rate)
     b->next = b->newest = -1;
     b->wait = FRAME_BUFFER_WAIT;
     b->repair = FRAME_BUFFER_REPAIR;
-    b->last_picture = -1;
+    b->last_picture = b->last_reference = -1;
     b->broken = true; // RFC 7741 4.3, 6184 8: decoding begins with a key frame
     b->hole_since = b->shown_at = b->due = TIME_NEVER;
     for (unsigned i = 0; i < FRAME_BUFFER_PACKETS; i++)
@@ -133,13 +139,21 @@ static void drop_until(struct frame_buffer *b, int64_t to)
     }
 }
 
+// H.264: where sets come in the stream, they begin the key frame. Without them, behind a hole, they
+// may be what is missing.
+static bool keyframe_begins(const struct frame_buffer *b, int64_t at)
+{
+    const struct slot *slot = slot_of(b, at);
+    return slot && slot->start && slot->keyframe &&
+           (slot->has_sets || !b->sets_come || slot_of(b, at - 1));
+}
+
 // Skip to the first key frame, at `from` or later, of which the start is there; without one, past
 // the newest packet.
 static void skip_to_keyframe(struct frame_buffer *b, int64_t from)
 {
-    const struct slot *slot;
     int64_t to = from;
-    while (to <= b->newest && !((slot = slot_of(b, to)) && slot->start && slot->keyframe))
+    while (to <= b->newest && !keyframe_begins(b, to))
         to++;
     drop_until(b, to);
     b->broken = to > b->newest;
@@ -154,18 +168,60 @@ static void skip_empty(struct frame_buffer *b)
         b->next++;
 }
 
-// A hole between two frames, of which the pictures' numbers say that nothing is between them: what
-// is missing carried no frame (FEC in the media's own numbers).
+static int32_t frame_num_of(const struct frame_buffer *b, int64_t from, bool *is_reference)
+{
+    const struct slot *first = slot_of(b, from), *slot;
+    for (; (slot = slot_of(b, from)) && slot->timestamp == first->timestamp; from++) {
+        if (slot->frame_num < 0)
+            continue;
+        *is_reference = slot->is_reference;
+        return slot->frame_num;
+    }
+    return -1;
+}
+
+// VP8, VP9: pictures count up. H.264 7.4.3: frame_num is one more than that of the last frame that
+// others refer to, so none of those is missing.
+static bool is_next_picture(const struct frame_buffer *b, int64_t to)
+{
+    const struct slot *slot = slot_of(b, to);
+    int32_t range = b->last_picture_long ? 0x7fff : 0x7f;
+    if (b->last_picture >= 0)
+        return slot->picture == ((b->last_picture + 1) & range);
+    bool is_reference;
+    int32_t most = b->frame_num_bits ? (1 << b->frame_num_bits) - 1 : 0;
+    return b->last_reference >= 0 && most && !slot->keyframe &&
+           frame_num_of(b, to, &is_reference) == ((b->last_reference + 1) & most);
+}
+
+// RFC 3550 5.1, RFC 6184 5.1: between the end of a frame and an empty packet of the same time
+// nothing is of another time. Has each hole before `to` such a packet behind it?
+static bool is_of_last_frame(const struct frame_buffer *b, int64_t to)
+{
+    bool open = false;
+    for (int64_t i = b->next; i < to; i++) {
+        const struct slot *slot = slot_of(b, i);
+        if (!slot)
+            open = true;
+        else if (slot->timestamp == b->last_timestamp)
+            open = false;
+    }
+    return !open;
+}
+
+// A hole between two frames. What is missing carried no frame (FEC in the media's own numbers) when
+// the next frame is there from its start, and its number or the packets between tell that nothing
+// else was. What cannot be told: codecs without numbers of pictures when the last packet of FEC of
+// a frame is lost, and parameter sets of H.264 before a frame that is no key frame.
 static void skip_unneeded(struct frame_buffer *b)
 {
     int64_t to = b->next;
     const struct slot *slot = NULL;
-    if (b->last_picture < 0 || b->next > b->newest || slot_of(b, b->next))
+    if (!b->has_timestamp || b->next > b->newest || slot_of(b, b->next))
         return;
     while (to <= b->newest && (!(slot = slot_of(b, to)) || slot->empty))
         to++;
-    int32_t range = b->last_picture_long ? 0x7fff : 0x7f;
-    if (to <= b->newest && slot->start && slot->picture == ((b->last_picture + 1) & range))
+    if (to <= b->newest && slot->start && (is_next_picture(b, to) || is_of_last_frame(b, to)))
         b->next = to;
 }
 
@@ -179,7 +235,7 @@ static bool keyframe_is_whole(const struct frame_buffer *b)
             inside = false;
             continue;
         }
-        inside |= slot->start && slot->keyframe;
+        inside |= keyframe_begins(b, i);
         if (inside && slot->marker)
             return true;
     }
@@ -225,6 +281,13 @@ static void schedule(struct frame_buffer *b)
     b->stats.jitterBufferMinimumDelay += b->jitter;
 }
 
+static void ready(struct frame_buffer *b, const struct frame *frame, int64_t last, bool repaired)
+{
+    b->ready = *frame;
+    b->ready.last = last;
+    b->ready_repaired = repaired;
+}
+
 // The frame that begins at `next`, if all of it is there. Else: does a hole keep it, or has its end
 // not come yet?
 static bool assemble(struct frame_buffer *b, bool *hole)
@@ -246,17 +309,28 @@ static bool assemble(struct frame_buffer *b, bool *hole)
         *hole = !slot;
         if (!slot)
             return false;
+        // RFC 6184 5.1: the marker may be missing; another time is another frame.
+        if (!slot->empty && slot->timestamp != first->timestamp) {
+            ready(b, &frame, i - 1, repaired);
+            return true;
+        }
         frame.first_at = time_min(frame.first_at, slot->at);
         frame.whole_at = time_max(frame.whole_at, slot->at);
         repaired |= slot->recovered;
         if (slot->marker) {
-            frame.last = i;
-            b->ready = frame;
-            b->ready_repaired = repaired;
+            ready(b, &frame, i, repaired);
             return true;
         }
     }
     return false;
+}
+
+static void note_reference(struct frame_buffer *b)
+{
+    bool is_reference = true;
+    int32_t number = b->frame_num_bits ? frame_num_of(b, b->next, &is_reference) : -1;
+    if (is_reference)
+        b->last_reference = number;
 }
 
 static void count_whole(struct frame_buffer *b)
@@ -288,6 +362,7 @@ static void advance(struct frame_buffer *b, nanotime now)
         b->has_ready = true;
         b->last_picture = slot_of(b, b->next)->picture;
         b->last_picture_long = slot_of(b, b->next)->picture_long;
+        note_reference(b);
         b->hole_since = TIME_NEVER;
         count_whole(b);
         schedule(b);
@@ -343,6 +418,14 @@ enum frame_outcome frame_buffer_packet(struct frame_buffer *b, nanotime now,
     slot->keyframe = packet->info.keyframe;
     slot->picture = packet->empty ? -1 : packet->info.tag.picture_id;
     slot->picture_long = packet->info.tag.picture_id_is_long;
+    slot->is_reference = packet->info.is_reference;
+    slot->has_sets = packet->info.has_sets;
+    b->sets_come |= packet->info.has_sets;
+    slot->frame_num = -1;
+    if (packet->info.frame_num_bits)
+        b->frame_num_bits = packet->info.frame_num_bits;
+    if (packet->info.picture_begins && b->frame_num_bits)
+        slot->frame_num = payload_frame_num(packet->info.slice, b->frame_num_bits);
     slot->recovered = packet->recovered;
     slot->width = packet->info.width;
     slot->height = packet->info.height;

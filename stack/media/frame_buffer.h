@@ -2,10 +2,11 @@
 // builds on was given; what came too late or in part is dropped, and a key frame asked for.
 //
 // Every packet of the stream goes in under its unwrapped sequence number, in any order, with what
-// its payload tells (payload.h). A frame is whole when all sequence numbers from one marker to the
-// next are there. Decoding goes along the chain of frames; a hole in it is waited for, for
-// FRAME_BUFFER_WAIT or two and a half round trips, then everything up to the next key frame is of
-// no use.
+// its payload tells (payload.h). A frame is whole when all sequence numbers from one marker (or
+// change of the timestamp) to the next are there; numbers that carried no frame may be missing
+// where that can be told (frame_buffer.c). Decoding goes along the chain of frames; a hole in it is
+// waited for, for FRAME_BUFFER_WAIT or two and a half round trips, then everything up to the next
+// key frame is of no use.
 //
 // When: the least delay from capture (RTP timestamp) to completion in the last seconds is the
 // network's; what frames take longer is jitter. A frame is shown at its capture time plus the least

@@ -112,6 +112,37 @@ static void test_media_repair_lost_fec_is_no_lost_frame(void **state)
     }
 }
 
+// Without NACK nobody tells: the pictures' numbers, or the FEC around the hole, do. As many frames
+// are lost as with FlexFEC, which has numbers of its own.
+static void test_media_repair_lost_fec_is_no_lost_frame_without_nack(void **state)
+{
+    (void)state;
+    static const char *const codecs[] = {"H264", "VP8", "VP9"};
+    for (unsigned i = 0; i < 3; i++) {
+        uint64_t decoded[3];
+        for (enum media_fec fec = MEDIA_NO_FEC; fec <= MEDIA_FLEXFEC; fec++) {
+            struct media_world *world = media_world_new(NULL);
+            struct media_track_config config = video;
+            config.codecs[0] = codecs[i];
+            config.fec = fec;
+            config.nack = false;
+            unsigned track = media_world_track(world, &config, true, false);
+            media_world_start(world);
+            media_world_run(world, 2 * TIME_S);
+            world->paths[0].loss = RNG_BILLION / 50;
+            media_world_run(world, 42 * TIME_S);
+            struct media_track_stats got = media_world_stats(world, 1, track);
+            assert_true(world->paths[0].lost > 80);
+            assert_int_equal(got.quality.damaged, 0);
+            decoded[fec] = got.in.framesDecoded; // of 1050
+            media_world_free(world);
+        }
+        assert_true(decoded[MEDIA_NO_FEC] < 500);
+        assert_true(decoded[MEDIA_FLEXFEC] > 900);
+        assert_true(decoded[MEDIA_ULPFEC] > decoded[MEDIA_FLEXFEC] * 9 / 10);
+    }
+}
+
 // ------------------------------------------------------------------------------- RTX that holds
 // RED
 
@@ -224,6 +255,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_media_repair_under_the_same_number_it_is_the_same_packet),
         cmocka_unit_test(test_media_repair_lost_fec_is_no_lost_frame),
+        cmocka_unit_test(test_media_repair_lost_fec_is_no_lost_frame_without_nack),
         cmocka_unit_test(test_media_repair_rtx_of_red_is_taken),
         cmocka_unit_test(test_media_repair_rtx_and_fec_together),
         cmocka_unit_test(test_media_repair_a_pause_keeps_the_clock),

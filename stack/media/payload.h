@@ -105,6 +105,12 @@ struct payload_info {
     bool keyframe;  // of payloads that carry what tells it (see frame_start)
     uint16_t width, height; // VP8 and VP9 key frames that tell it; else 0
     struct payload_tag tag;
+    // H.264: what tells that no picture is missing (7.4.3), see payload_frame_num.
+    bool picture_begins;    // the first slice of a picture is here, and `slice` are its first bits
+    bool is_reference;      // others refer to it (nal_ref_idc)
+    bool has_sets;          // a sequence parameter set is in this payload
+    uint8_t frame_num_bits; // by it; 0: not known
+    uint64_t slice;
     uint32_t samples; // audio: duration in units of the RTP clock; 0: not known
     bool dtx;         // Opus: no sound in it (RFC 6716 2.1.9: at most one byte after the TOC)
     bool fec;         // Opus: has the frame before in low quality (LBRR)
@@ -114,6 +120,9 @@ struct payload_info {
 
 // RTP clock units of one Opus packet (RFC 6716 3.1); 0: not valid.
 uint32_t payload_opus_samples(struct bytes packet);
+
+// The frame_num of a slice by its first bits, for sets that give it `bits`; -1: it is beyond them.
+int32_t payload_frame_num(uint64_t slice, unsigned bits);
 
 // `out` is written whole, also when the outcome is not PAYLOAD_OK; media borrows from `payload`.
 enum payload_outcome payload_read(enum codec_kind kind, struct bytes payload,

@@ -133,9 +133,91 @@ size_t h264_next(struct payload_out *out, uint8_t *to)
 
 // -------------------------------------------------------------------------------------------- in
 
-// What a unit, or its first fragment, tells of its frame.
-static void look_at_unit(uint8_t type, struct bytes rest, bool first, struct payload_info *out)
+// H.264 7.3, 9.1: bits, and Exp-Golomb numbers, of the first 64 bits of a unit.
+struct bits {
+    uint64_t left;
+    unsigned count;
+    bool failed;
+};
+
+// H.264 7.3.1: emulation prevention bytes are no part of it.
+static struct bits bits_of(struct bytes rest)
 {
+    struct bits bits = {0};
+    unsigned zeros = 0;
+    for (size_t i = 0; i < rest.len && bits.count < 64; i++) {
+        if (zeros >= 2 && rest.at[i] == 3) {
+            zeros = 0;
+            continue;
+        }
+        zeros = rest.at[i] ? 0 : zeros + 1;
+        bits.left |= (uint64_t)rest.at[i] << (56 - bits.count);
+        bits.count += 8;
+    }
+    return bits;
+}
+
+static uint32_t take_bits(struct bits *bits, unsigned count)
+{
+    if (count > bits->count || count > 31) {
+        bits->failed = true;
+        return 0;
+    }
+    uint32_t value = count ? (uint32_t)(bits->left >> (64 - count)) : 0;
+    bits->left <<= count;
+    bits->count -= count;
+    return value;
+}
+
+static uint32_t take_number(struct bits *bits)
+{
+    unsigned zeros = 0;
+    while (!bits->failed && take_bits(bits, 1) == 0)
+        zeros++;
+    return ((uint32_t)1 << (zeros < 31 ? zeros : 0)) - 1 + take_bits(bits, zeros);
+}
+
+// H.264 7.3.2.1.1. 0: not within the first bits, or with what WebRTC's profiles have not.
+static uint8_t frame_num_bits(struct bytes set)
+{
+    struct bits bits = bits_of(set);
+    uint32_t profile = take_bits(&bits, 8);
+    (void)take_bits(&bits, 16);
+    (void)take_number(&bits); // seq_parameter_set_id
+    if (profile == 100 || profile == 110 || profile == 122 || profile == 244) {
+        if (take_number(&bits) > 2) // chroma_format_idc: with colour planes of their own
+            return 0;
+        (void)take_number(&bits);
+        (void)take_number(&bits);
+        if (take_bits(&bits, 2) & 1) // a scaling matrix
+            return 0;
+    }
+    uint32_t log2 = take_number(&bits) + 4;
+    return bits.failed || log2 > 16 ? 0 : (uint8_t)log2;
+}
+
+int32_t payload_frame_num(uint64_t slice, unsigned count)
+{
+    struct bits bits = {.left = slice, .count = 64};
+    for (unsigned i = 0; i < 3; i++)
+        (void)take_number(&bits); // first_mb_in_slice, slice_type, pic_parameter_set_id
+    uint32_t number = take_bits(&bits, count);
+    return bits.failed ? -1 : (int32_t)number;
+}
+
+// What a unit, or its first fragment, tells of its frame. `head`: its first byte.
+static void look_at_unit(uint8_t head, struct bytes rest, bool first, struct payload_info *out)
+{
+    uint8_t type = head & 0x1f;
+    if (type == NAL_SPS) {
+        out->has_sets = true;
+        out->frame_num_bits = frame_num_bits(rest);
+    }
+    if ((type == NAL_SLICE || type == NAL_IDR) && rest.len >= 8 && rest.at[0] & 0x80) {
+        out->picture_begins = true;
+        out->is_reference = head & 0x60;
+        out->slice = bits_of(rest).left;
+    }
     if (type == NAL_IDR || type == NAL_SPS)
         out->keyframe = true;
     if (!first)
@@ -157,7 +239,7 @@ static enum payload_outcome read_aggregate(struct bytes payload, struct payload_
             return PAYLOAD_TOO_SHORT;
         if (!unit.len || (unit.at[0] & 0x1f) == 0 || (unit.at[0] & 0x1f) > NAL_UNITS_LAST)
             return PAYLOAD_BAD_FIELD;
-        look_at_unit(unit.at[0] & 0x1f, bytes_from(unit, 1), first, out);
+        look_at_unit(unit.at[0], bytes_from(unit, 1), first, out);
     }
     return PAYLOAD_OK;
 }
@@ -172,7 +254,7 @@ static enum payload_outcome read_fragment(struct bytes payload, struct payload_i
         return PAYLOAD_BAD_FIELD;
     out->continues = !(header & FU_START);
     if (!out->continues)
-        look_at_unit(type, bytes_from(payload, 2), true, out);
+        look_at_unit((payload.at[0] & 0xe0) | type, bytes_from(payload, 2), true, out);
     return PAYLOAD_OK;
 }
 
@@ -183,7 +265,7 @@ enum payload_outcome h264_read(struct bytes payload, struct payload_info *out)
     if (type == 0 || type > NAL_FU_B) // RFC 6184 5.2, table 1: undefined
         return PAYLOAD_BAD_FIELD;
     if (type <= NAL_UNITS_LAST)
-        look_at_unit(type, bytes_from(payload, 1), true, out);
+        look_at_unit(payload.at[0], bytes_from(payload, 1), true, out);
     else if (type == NAL_STAP_A)
         outcome = read_aggregate(payload, out);
     else if (type == NAL_FU_A)

@@ -19,9 +19,9 @@ struct layer {
     uint32_t bitrate;
     unsigned scale;
     bool wants_keyframe;
-    int64_t debt;         // bytes that key frames took ahead of the bitrate
-    nanotime keyframe_at; // time of the source's clock
-    uint32_t counter;
+    int64_t debt;                  // bytes that key frames took ahead of the bitrate
+    nanotime keyframe_at;          // time of the source's clock
+    uint32_t counter, key_counter; // of the next frame, of the last key frame
     struct source_counts counts;
 };
 
@@ -270,8 +270,10 @@ static void picture(struct media_source *source, struct layer *layer, struct sou
     out->keyframe =
         layer->wants_keyframe ||
         (config->keyframe_interval && elapsed - layer->keyframe_at >= config->keyframe_interval);
-    if (out->keyframe)
+    if (out->keyframe) {
         layer->keyframe_at = elapsed;
+        layer->key_counter = layer->counter;
+    }
     layer->wants_keyframe = false;
     out->width = (uint16_t)(config->width / layer->scale);
     out->height = (uint16_t)(config->height / layer->scale);
@@ -282,6 +284,7 @@ static void picture(struct media_source *source, struct layer *layer, struct sou
                     &(struct synthetic){.kind = config->kind,
                                         .keyframe = out->keyframe,
                                         .layer = (uint8_t)out->layer,
+                                        .since_key = layer->counter - layer->key_counter,
                                         .counter = layer->counter++,
                                         .len = picture_len(source, layer, out->keyframe),
                                         .width = out->width,

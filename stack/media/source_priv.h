@@ -9,7 +9,8 @@ struct synthetic {
     bool keyframe;
     uint8_t layer;
     uint32_t counter;
-    size_t len; // wished for; a frame that cannot hold its headers and mark gets longer
+    uint32_t since_key; // frames since the last key frame; 0: this is one
+    size_t len;         // wished for; a frame that cannot hold its headers and mark gets longer
     uint16_t width, height;
     size_t nal_max;
     nanotime frame_time;

@@ -139,8 +139,17 @@ static size_t write_headers(const struct synthetic *frame, uint8_t *to, size_t l
     } else if (frame->kind == CODEC_H264) {
         if (key)
             write_bytes(&w, bytes_of(h264_sets, sizeof h264_sets));
-        // A slice that begins with macroblock 0.
-        write_bytes(&w, bytes_of((uint8_t[]){0, 0, 0, 1, key ? 0x65 : 0x41, 0x88}, 6));
+        write_bytes(&w, bytes_of((uint8_t[]){0, 0, 0, 1, key ? 0x65 : 0x41}, 5));
+        // H.264 7.3.3: a slice that begins with macroblock 0, I or P, of set 0, its frame_num of
+        // the 15 bits that the set has. No two zeros in a row.
+        uint32_t number = frame->since_key & 0x7fff;
+        if (key)
+            write_bytes(&w, bytes_of((uint8_t[]){0x88, 0x80, 0}, 3));
+        else
+            write_bytes(&w,
+                        bytes_of((uint8_t[]){(uint8_t)(0x9a | number >> 14), (uint8_t)(number >> 6),
+                                             (uint8_t)(number << 2 | 3)},
+                                 3));
     } else if (frame->kind == CODEC_AV1) {
         if (key)
             write_bytes(&w, bytes_of(av1_sequence, sizeof av1_sequence));
