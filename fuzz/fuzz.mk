@@ -54,12 +54,14 @@ fuzz-regress:
 	@$(MAKE) --no-print-directory -s VARIANT=asan BUILD=$(REGRESS_BUILD) fuzz-programs
 	@ci/fuzz-regress $(REGRESS_BUILD)
 
+# Profiles know a static function by its name and that of its file, without the folder: there are
+# two sdp.c. The whole path makes them two.
 COVER_BUILD ?= build-cover
 .PHONY: fuzz-cover
 fuzz-cover:
 	+@$(MAKE) --no-print-directory CC=clang VARIANT= BUILD=$(COVER_BUILD) LDFLAGS= \
 		OPTIMIZE="-O1 -g -fsanitize=address -fprofile-instr-generate -fcoverage-mapping" \
-		fuzz-programs
+		CFLAGS='$(CFLAGS) -Xclang -main-file-name -Xclang $$<' fuzz-programs
 	@ci/fuzz-cover $(COVER_BUILD) $(if $(UPDATE),--update)
 
 # Five bugs of known classes, each in a copy of a file that it is planted in (fuzz/plants), and found.
