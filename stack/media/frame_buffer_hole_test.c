@@ -225,6 +225,15 @@ static void test_frame_buffer_hole_of_parameter_sets(void **state)
     assert_true(given(b, 3 * TICKS)); // and there is no hole before this one
     frame_buffer_free(b);
 
+    b = begin(); // though its frame_num is the next one's
+    for (unsigned n = 1; n < 16; n++) {
+        put_frame(b, 10 + n, n);
+        assert_true(given(b, n * TICKS));
+    }
+    put(b, 27, 16 * TICKS, true, bytes_of(slice, sizeof slice));
+    assert_false(given(b, 16 * TICKS));
+    frame_buffer_free(b);
+
     b = frame_buffer_new(90000); // sets that never come in the stream are told elsewhere
     put(b, 10, 0, true, bytes_of(slice, sizeof slice));
     assert_true(given(b, 0));

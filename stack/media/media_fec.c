@@ -2,6 +2,8 @@
 // protects, and what comes back from both.
 #include "stack/media/media_priv.h"
 
+#include <assert.h>
+
 #define SHARE_LEAST 50 // per thousand, of a share that follows the loss
 
 static const struct media_format *repair_format(const struct media_track *t)
@@ -57,10 +59,7 @@ static void send_repair(struct media *m, nanotime now, struct media_track *t, un
     packet->layer = (uint8_t)layer;
     packet->fec = true;
     packet->len = (uint16_t)(len + payload);
-    if (!payload || packet->len > m->config.mtu) {
-        media_packet_free(m, index); // its number is the next one's
-        return;
-    }
+    assert(payload > 0 && packet->len <= m->config.mtu); // payload_max leaves the room
     ++*number;
     (void)media_packet_send(m, now, index, PACER_VIDEO);
 }

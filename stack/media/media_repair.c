@@ -20,14 +20,12 @@ const struct media_format *media_repair_rtx(const struct media_track *t)
 static void remember_repair(nanotime now, struct media_track *t, const struct media_packet *packet)
 {
     struct rtp_packet parsed;
-    uint8_t empty[RTP_PACKET_MAX];
     if (rtp_parse(bytes_of(packet->bytes, packet->len), &parsed) != RTP_OK)
         return; // our own
+    // RFC 4588 4: of the header RTX has the marker, which FEC has not; its type is that of RTX.
     size_t len = packet->len - parsed.payload.len;
-    memcpy(empty, packet->bytes, len);
-    empty[1] = t->format->send_type;
     rtp_history_put_aside(t->out[packet->layer].history, now, parsed.sequence,
-                          bytes_of(empty, len));
+                          bytes_of(packet->bytes, len));
 }
 
 void media_repair_remember(nanotime now, struct media_track *t, const struct media_packet *packet)
@@ -106,8 +104,8 @@ uint32_t media_repair_pad(struct media *m, nanotime now, uint32_t bytes)
     (void)bytes;
     for (unsigned i = 0; i < m->tracks_count; i++) {
         struct media_track *t = &m->tracks[i];
-        if (!t->sending || t->config.kind != MEDIA_VIDEO || !media_repair_rtx(t) ||
-            !t->out[0].history)
+        // Who does not send has no history.
+        if (t->config.kind != MEDIA_VIDEO || !media_repair_rtx(t) || !t->out[0].history)
             continue;
         struct bytes newest = rtp_history_newest(t->out[0].history);
         uint32_t index;

@@ -1,5 +1,6 @@
 // What a sender repeats, and what a receiver makes of it.
 #include "stack/media/media_world.h"
+#include "stack/rtp/fec.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -75,7 +76,7 @@ static void test_media_repair_under_the_same_number_it_is_the_same_packet(void *
         sent_count = repeated = different = 0;
         world->tamper = note;
         media_world_start(world);
-        media_world_run(world, 12 * TIME_S);
+        media_world_run(world, 30 * TIME_S);
         assert_int_equal(different, 0);
         if (config.rtx)
             assert_int_equal(repeated, 0);
@@ -210,6 +211,97 @@ static void test_media_repair_rtx_and_fec_together(void **state)
     }
 }
 
+// ------------------------------------------------------------------------ what FEC protects
+
+// RED around a packet with these extensions; `plain`: as it was protected, before the pacer's
+// values (RFC 5109 14.2).
+static size_t red_packet(uint8_t *to, struct bytes *plain, uint8_t *plain_room,
+                         const struct rtp_packet *packet, const struct rtp_extension_map *map,
+                         unsigned has)
+{
+    struct rtp_extension_values values = {
+        .has = has, .mid = bytes_text("0"), .transport_sequence = 0, .abs_send_time = 0};
+    *plain = bytes_of(plain_room, rtp_write(plain_room, RTP_PACKET_MAX, packet, map, &values));
+    uint8_t block[200];
+    struct rtp_packet red = *packet;
+    block[0] = 96;
+    memcpy(block + 1, packet->payload.at, packet->payload.len);
+    red.payload_type = 98;
+    red.payload = bytes_of(block, packet->payload.len + 1);
+    values.transport_sequence = (uint16_t)(0x5a5a + packet->sequence);
+    values.abs_send_time = 0xa5a5a5;
+    return rtp_write(to, RTP_PACKET_MAX, &red, map, &values);
+}
+
+// Packets of one frame whose extensions differ: the pacer's values are at other places in each, and
+// are no part of what is protected.
+static void test_media_repair_fec_is_of_packets_without_the_pacers_values(void **state)
+{
+    (void)state;
+    // RFC 7741 4.2, RFC 6386 9.1: a key frame of 320 x 180, and another frame in two packets.
+    static const uint8_t key[] = {0x10, 0x10, 0x02, 0x00, 0x9d, 0x01,
+                                  0x2a, 0x40, 0x01, 0xb4, 0x00, 1};
+    static const uint8_t start[] = {0x10, 0x11, 0x02, 0x00, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12};
+    static const uint8_t rest[] = {0x00, 21, 22, 23, 24, 25, 26, 27, 28};
+    static uint8_t wire[3][RTP_PACKET_MAX], room[2][RTP_PACKET_MAX];
+    struct media_track_config config = video;
+    config.fec = MEDIA_ULPFEC;
+    config.nack = false;
+    struct media_agreement agreement = media_world_agreement(&config, "0");
+    const struct rtp_extension_map *map = &agreement.extensions;
+    const unsigned pacer = 1u << RTP_TRANSPORT_CC | 1u << RTP_ABS_SEND_TIME;
+    for (int has_mid = 0; has_mid < 2; has_mid++) { // the one that is lost
+        struct media_world *world = media_world_new(NULL);
+        unsigned track = media_world_track(world, &config, false, true);
+        media_start(world->sides[0], 0);
+        media_play_out(world->sides[0], track);
+        struct rtp_packet first = {.payload_type = 96,
+                                   .sequence = 100,
+                                   .timestamp = 3000,
+                                   .ssrc = 77,
+                                   .payload = bytes_of(start, sizeof start)};
+        struct rtp_packet last = first;
+        last.sequence = 101;
+        last.marker = true;
+        last.payload = bytes_of(rest, sizeof rest);
+        struct bytes group[2];
+        (void)red_packet(wire[0], &group[0], room[0], &first, map,
+                         pacer | (has_mid ? 1u << RTP_MID : 0));
+        size_t len = red_packet(wire[1], &group[1], room[1], &last, map,
+                                pacer | (has_mid ? 0 : 1u << RTP_MID));
+        uint8_t repair[400] = {99}; // RFC 2198 3: one block, of ULPFEC
+        size_t repair_len = 1 + fec_encode(FEC_ULP, group, 2, repair + 1, sizeof repair - 1);
+        struct rtp_packet fec = first;
+        fec.payload_type = 98;
+        fec.sequence = 102;
+        fec.payload = bytes_of(repair, repair_len);
+        size_t fec_len = rtp_write(wire[2], RTP_PACKET_MAX, &fec, NULL, NULL);
+        struct rtp_packet before = last;
+        before.sequence = 99;
+        before.timestamp = 0;
+        before.payload = bytes_of(key, sizeof key);
+        size_t before_len = rtp_write(wire[0], RTP_PACKET_MAX, &before, NULL, NULL);
+        assert_int_equal(media_input_rtp(world->sides[0], 0, bytes_of(wire[0], before_len)),
+                         MEDIA_KEPT);
+        assert_int_equal(media_input_rtp(world->sides[0], 0, bytes_of(wire[1], len)), MEDIA_KEPT);
+        assert_int_equal(media_input_rtp(world->sides[0], 0, bytes_of(wire[2], fec_len)),
+                         MEDIA_KEPT);
+        struct media_output out;
+        unsigned frames = 0;
+        while (media_poll(world->sides[0], TIME_S, &out)) {
+            if (out.kind != MEDIA_FRAME)
+                continue;
+            if (++frames == 1)
+                continue;
+            assert_int_equal(out.bytes.len, sizeof start + sizeof rest - 2);
+            assert_memory_equal(out.bytes.at, start + 1, sizeof start - 1);
+            assert_memory_equal(out.bytes.at + sizeof start - 1, rest + 1, sizeof rest - 1);
+        }
+        assert_int_equal(frames, 2);
+        media_world_free(world);
+    }
+}
+
 // ----------------------------------------------------------------------------- another agreement
 
 // RFC 3550 5.1: timestamps go on by the clock when sending pauses and begins again.
@@ -258,6 +350,7 @@ int main(void)
         cmocka_unit_test(test_media_repair_lost_fec_is_no_lost_frame_without_nack),
         cmocka_unit_test(test_media_repair_rtx_of_red_is_taken),
         cmocka_unit_test(test_media_repair_rtx_and_fec_together),
+        cmocka_unit_test(test_media_repair_fec_is_of_packets_without_the_pacers_values),
         cmocka_unit_test(test_media_repair_a_pause_keeps_the_clock),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

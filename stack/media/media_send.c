@@ -257,7 +257,8 @@ static size_t payload_max(const struct media *m, const struct media_track *t, un
 {
     size_t extension = 4 + 3 + 4 + 2 + t->agreement.mid.len + 2 +
                        (t->layers > 1 ? strlen(t->rids[layer]) + 1 : 0) + 3;
-    size_t repair = t->config.fec == MEDIA_NO_FEC ? 0 : FEC_OVERHEAD_MAX + 1;
+    // A repair packet has extensions of its own, and those of what it protects.
+    size_t repair = t->config.fec == MEDIA_NO_FEC ? 0 : FEC_OVERHEAD_MAX + 1 + extension;
     return m->config.mtu - RTP_HEADER_LEN - extension - RTX_OVERHEAD - repair;
 }
 

@@ -143,12 +143,84 @@ static void test_media_send_repair_has_numbers_among_the_media(void **state)
     media_world_free(world);
 }
 
+// The repair of the longest packets fits, too, with all extensions on both: in every size of
+// frames, nothing that was made is too long.
+static void test_media_send_repair_of_the_longest_packets_fits(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 60; i++) {
+        size_t mtu = 500 + i * 12;
+        struct media_config configs[2] = {{.mtu = mtu, .control = MEDIA_FIXED, .max_bps = 4000000},
+                                          {.mtu = mtu, .control = MEDIA_FIXED}};
+        struct media_world *world = media_world_new(configs);
+        struct media_track_config config = {.label = "video",
+                                            .kind = MEDIA_VIDEO,
+                                            .codecs = {"VP8"},
+                                            .codecs_count = 1,
+                                            .bitrate = 2000000 + i * 7000,
+                                            .fps = 10,
+                                            .width = 640,
+                                            .height = 360,
+                                            .fec = i % 2 ? MEDIA_ULPFEC : MEDIA_FLEXFEC,
+                                            .fec_share = 100};
+        (void)media_world_track(world, &config, true, false);
+        world->paths[1].loss = RNG_BILLION; // no report comes: the MID goes along
+        (void)run(world, TIME_S);
+        assert_true(seen.longest <= mtu);
+        assert_true(seen.longest + 100 > mtu);
+        media_world_free(world);
+    }
+}
+
+// Probes repeat by RTX, which has numbers of its own, and video alone: a packet that goes out twice
+// under one number is none.
+static void test_media_send_padding_is_rtx_of_video(void **state)
+{
+    (void)state;
+    static const struct media_track_config audio = {.label = "audio",
+                                                    .kind = MEDIA_AUDIO,
+                                                    .codecs = {"opus"},
+                                                    .codecs_count = 1,
+                                                    .bitrate = 32000,
+                                                    .nack = true,
+                                                    .rtx = true};
+    struct media_track_config video = {.label = "video",
+                                       .kind = MEDIA_VIDEO,
+                                       .codecs = {"VP8"},
+                                       .codecs_count = 1,
+                                       .bitrate = 4000000,
+                                       .fps = 25,
+                                       .width = 640,
+                                       .height = 360,
+                                       .nack = true};
+    for (int rtx = 0; rtx < 2; rtx++) {
+        struct media_world *world = media_world_new(NULL);
+        video.rtx = rtx;
+        unsigned a = media_world_track(world, &audio, true, false);
+        unsigned v = media_world_track(world, &video, true, false);
+        struct media_agreement agreement = media_world_agreement(&audio, "0");
+        media_world_format(&agreement, CODEC_RTX, 112, 111);
+        agreement.receive = false;
+        media_agree(world->sides[0], 0, a, &agreement);
+        media_world_start(world);
+        media_world_run(world, 5 * TIME_S);
+        struct media_transport_stats stats;
+        media_transport_stats(world->sides[0], &stats);
+        assert_true(stats.probes > 2);
+        assert_int_equal(media_world_stats(world, 0, a).out.retransmittedPacketsSent, 0);
+        assert_int_equal(media_world_stats(world, 0, v).out.retransmittedPacketsSent > 5, rtx);
+        media_world_free(world);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_media_send_sound_that_fits_no_packet_leaves_no_hole),
         cmocka_unit_test(test_media_send_a_unit_that_fits_no_packet_leaves_no_hole),
         cmocka_unit_test(test_media_send_repair_has_numbers_among_the_media),
+        cmocka_unit_test(test_media_send_repair_of_the_longest_packets_fits),
+        cmocka_unit_test(test_media_send_padding_is_rtx_of_video),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -287,7 +287,8 @@ static bool compute(struct fec_decoder *d, const struct waiting *w, uint16_t seq
         const struct kept *kept = kept_of(d, other);
         fold(p, kept->bytes, kept->len);
     }
-    if (p->length > w->body_len || p->length > RTP_PACKET_MAX - RTP_HEADER_LEN)
+    // RFC 5109 7.4: of a longer packet only a part is protected. No body is longer than a packet's.
+    if (p->length > w->body_len)
         return false;
     d->packet[0] = (uint8_t)(0x80 | (p->head[0] & 0x3f));
     d->packet[1] = p->head[1];

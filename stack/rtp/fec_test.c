@@ -122,6 +122,47 @@ static void test_fec_ulp_header_is_that_of_rfc_5109(void **state)
     assert_memory_equal(repair, wanted, sizeof wanted);
 }
 
+// RFC 5109 7.4: the protection length may end before the packet does. What is left is no packet;
+// one byte more of it, and it is.
+static void test_fec_a_part_of_a_packet_is_none(void **state)
+{
+    (void)state;
+    uint8_t a[14] = {0x80, 0x60, 0, 8, 0, 0, 0, 3, 0, 0, 0, 2, 0xaa, 0xbb};
+    uint8_t b[40] = {0x80, 0xe0, 0, 9, 0, 0, 0, 5, 0, 0, 0, 2, 0x01, 0x02};
+    struct bytes packets[2] = {bytes_of(a, sizeof a), bytes_of(b, sizeof b)}, got;
+    uint8_t repair[64];
+    size_t len = fec_encode(FEC_ULP, packets, 2, repair, sizeof repair);
+    assert_int_equal(len, 14 + 28);
+    for (unsigned less = 0; less < 3; less++) {
+        struct fec_decoder *d = fec_decoder_new(FEC_ULP, 2);
+        repair[11] = (uint8_t)(28 - less);
+        fec_decoder_media(d, 8, packets[0]);
+        assert_int_equal(fec_decoder_repair(d, bytes_of(repair, len - less)), FEC_KEPT_IT);
+        assert_int_equal(fec_decoder_poll(d, &got), less == 0);
+        assert_int_equal(fec_decoder_unused(d), less > 0);
+        assert_true(less > 0 || bytes_equal(got, packets[1]));
+        fec_decoder_free(d);
+    }
+}
+
+// The longest body that a packet can have, and one byte more.
+static void test_fec_the_longest_packet(void **state)
+{
+    (void)state;
+    static uint8_t a[RTP_PACKET_MAX] = {0x80, 0x60, 0, 8, 0, 0, 0, 3, 0, 0, 0, 2, 0xaa};
+    static uint8_t repair[RTP_PACKET_MAX + 64];
+    struct bytes packet = bytes_of(a, sizeof a), got;
+    a[sizeof a - 1] = 0x77;
+    size_t len = fec_encode(FEC_ULP, &packet, 1, repair, sizeof repair);
+    struct fec_decoder *d = fec_decoder_new(FEC_ULP, 2);
+    assert_int_equal(fec_decoder_repair(d, bytes_of(repair, len)), FEC_KEPT_IT);
+    assert_true(fec_decoder_poll(d, &got));
+    assert_true(bytes_equal(got, packet));
+    put_u16(repair + 10, RTP_PACKET_MAX - RTP_HEADER_LEN + 1);
+    assert_int_equal(fec_decoder_repair(d, bytes_of(repair, len + 1)), FEC_NOT_SUPPORTED);
+    fec_decoder_free(d);
+}
+
 static void test_fec_hostile_repair_packets_have_an_outcome(void **state)
 {
     (void)state;
@@ -160,6 +201,8 @@ int main(void)
         cmocka_unit_test(test_fec_two_lost_packets_wait_for_one_of_them),
         cmocka_unit_test(test_fec_masks_reach_to_46_packets),
         cmocka_unit_test(test_fec_ulp_header_is_that_of_rfc_5109),
+        cmocka_unit_test(test_fec_a_part_of_a_packet_is_none),
+        cmocka_unit_test(test_fec_the_longest_packet),
         cmocka_unit_test(test_fec_hostile_repair_packets_have_an_outcome),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
