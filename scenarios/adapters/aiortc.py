@@ -196,11 +196,8 @@ class Peer:
         await self.pc.setLocalDescription(description)  # gathers
         say("sdp", type=self.pc.localDescription.type, sdp=self.pc.localDescription.sdp)
 
-    async def init(self, iceServers, iceTransportPolicy, media=False, **_):
+    async def init(self, iceServers, media=False, **_):
         self.offers_media = media
-        if iceTransportPolicy != "all":
-            say("error", text=f"aiortc has no policy '{iceTransportPolicy}'", fatal=True)
-            os._exit(1)
         self.pc = aiortc.RTCPeerConnection(aiortc.RTCConfiguration([aiortc.RTCIceServer(**server) for server in iceServers]))
         for key, attribute in STATES.items():
             self.pc.on(attribute.lower() + "change", lambda key=key, attribute=attribute: say("state", **{key: getattr(self.pc, attribute)}))
