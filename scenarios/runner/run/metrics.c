@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 #define MEMBERS_MAX 200 // of media_stats.h's tables, of what is decoded and of pairs, together
+#define PAIR_MEMBERS_MAX 20
 
 static const char *const entity_names[] = {
     [OF_PEER] = "PEER.",
@@ -448,7 +449,7 @@ unsigned metrics_collect(struct run *run, struct arena *arena, struct result_met
         owners += run->peers[i].channels_count;
     size_t members = 0;
     for (unsigned i = 0; i < scenario->peers_count; i++)
-        members += (tracks_of(run, i) + 1) * (size_t)MEMBERS_MAX;
+        members += tracks_of(run, i) ? (tracks_of(run, i) + 1) * MEMBERS_MAX : PAIR_MEMBERS_MAX;
     size_t max = owners * metrics_count + members;
     struct collection c = {run, arena, arena_alloc(arena, max * sizeof **out), 0, max};
 
