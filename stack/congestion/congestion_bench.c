@@ -49,7 +49,7 @@ static double flow_take(void *user)
 
 int main(void)
 {
-    printf("congestion: a packet sent and reported  %8.0f ns\n", bench_median(gcc_take, NULL));
-    printf("congestion: a packet of a whole flow    %8.0f ns\n", bench_median(flow_take, NULL));
+    printf("gcc_sent_and_reported_per_packet\t%.0f\tns\n", bench_median(gcc_take, NULL));
+    printf("gcc_whole_flow_per_packet\t%.0f\tns\n", bench_median(flow_take, NULL));
     return 0;
 }

@@ -46,14 +46,13 @@ static double call_take(void *user)
 static void call_print(const char *name, uint32_t loss)
 {
     double span = bench_median(call_take, &loss);
-    printf("media: a packet of a call%-14s %8.0f ns\n", name, span / packets);
-    printf("media: a minute of a call%-14s %8.0f times real time\n", name,
-           CALL_SECONDS * 1e9 / span);
+    printf("%s_ns_per_packet\t%.0f\tns\n", name, span / packets);
+    printf("%s\t%.0f\ttimes real time\n", name, CALL_SECONDS * 1e9 / span);
 }
 
 int main(void)
 {
-    call_print("", 0);
-    call_print(", 1 % of loss", RNG_BILLION / 100);
+    call_print("media_sessions_60s", 0);
+    call_print("media_sessions_60s_1%_loss", RNG_BILLION / 100);
     return 0;
 }
