@@ -263,7 +263,7 @@ static bool is_looped(struct media *m, nanotime now, const struct rtcp_packet *p
     struct rtp_demux_sections sections;
     enum rtp_demux_outcome outcome = rtp_demux_rtcp(m->demux, now, NULL, packet, &sections);
     if (outcome == RTP_DEMUX_COLLISION)
-        media_ssrc_collision(m, now, packet->sender);
+        media_ssrc_collision(m, now, sections.ours);
     return outcome == RTP_DEMUX_LOOP;
 }
 

@@ -165,12 +165,63 @@ static void test_media_ssrc_collision_by_rtcp(void **state)
     media_world_free(world);
 }
 
+// RFC 3550 8.2: each chunk of SDES is looked up, not the first alone.
+static void test_media_ssrc_collision_by_a_chunk_of_sdes(void **state)
+{
+    (void)state;
+    struct media_world *world = begin(&video);
+    struct media_ssrcs ours, then;
+    uint64_t loops;
+    media_ssrcs(world->sides[0], 0, &ours);
+    uint8_t bytes[100];
+    struct writer w = writer_of(bytes, sizeof bytes);
+    struct rtcp_sdes_item item = {RTCP_CNAME, bytes_text("mallory")};
+    rtcp_write_rr(&w, 4711, NULL, 0);
+    struct rtcp_sdes_writer sdes = rtcp_write_sdes(&w);
+    rtcp_write_sdes_chunk(&sdes, 4711, &item, 1);
+    rtcp_write_sdes_chunk(&sdes, ours.media[0], &item, 1);
+    rtcp_write_sdes_end(&sdes);
+    assert_int_equal(media_input_rtcp(world->sides[0], world->now, writer_bytes(&w)), MEDIA_KEPT);
+    assert_int_equal(collisions(world, 0, &loops), 1);
+    media_ssrcs(world->sides[0], 0, &then);
+    assert_int_not_equal(then.media[0], ours.media[0]);
+    media_world_free(world);
+}
+
+// RFC 3550 8.2: packets of others that collide with each other come by the one path that there is,
+// and are of one stream: nothing of ours changes.
+static void test_media_ssrc_of_others_changes_nothing(void **state)
+{
+    (void)state;
+    struct media_world *world = begin(&audio);
+    uint64_t loops;
+    uint32_t before = (uint32_t)media_world_stats(world, 0, 0).out.ssrc;
+    for (int i = 0; i < 20; i++) { // the same numbers as bob's, from a third
+        media_world_run(world, (3000 + i * 20) * TIME_MS);
+        struct rtp_packet packet = {.payload_type = 111,
+                                    .sequence = (uint16_t)(i * 1000),
+                                    .ssrc = (uint32_t)media_world_stats(world, 0, 0).in.ssrc,
+                                    .payload = bytes_text("xyz")};
+        uint8_t bytes[100];
+        size_t len = rtp_write(bytes, sizeof bytes, &packet, NULL, NULL);
+        enum media_drop drop = media_input_rtp(world->sides[0], world->now, bytes_of(bytes, len));
+        assert_true(drop < MEDIA_DROPS && drop != MEDIA_COLLISION && drop != MEDIA_LOOP);
+    }
+    media_world_run(world, 5 * TIME_S);
+    assert_int_equal(collisions(world, 0, &loops), 0);
+    assert_int_equal(media_world_stats(world, 0, 0).out.ssrc, before);
+    assert_int_equal(byes, 0);
+    media_world_free(world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_media_ssrc_collision_takes_another_after_a_bye),
         cmocka_unit_test(test_media_ssrc_loop_is_dropped),
         cmocka_unit_test(test_media_ssrc_collision_by_rtcp),
+        cmocka_unit_test(test_media_ssrc_collision_by_a_chunk_of_sdes),
+        cmocka_unit_test(test_media_ssrc_of_others_changes_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -546,14 +546,30 @@ static void deliver_reports(struct rtp_demux *d, nanotime now, const struct rtcp
         deliver(out, sender);
 }
 
+// RFC 3550 8.2: each element with an SSRC of its own is looked up, like a chunk of SDES.
+static bool is_ours(const struct rtp_demux *d, const struct rtcp_packet *packet, uint32_t *ssrc)
+{
+    *ssrc = packet->sender;
+    if (packet->kind == RTCP_SDES) {
+        struct rtcp_sdes_walk chunks = rtcp_sdes_start(packet);
+        struct rtcp_sdes_chunk chunk;
+        while (rtcp_sdes_chunk_next(&chunks, &chunk)) {
+            *ssrc = chunk.ssrc;
+            if (table_find(&d->out, chunk.ssrc))
+                return true;
+        }
+        return false;
+    }
+    bool has_sender = packet->kind != RTCP_UNKNOWN && (packet->kind != RTCP_BYE || packet->count);
+    return has_sender && table_find(&d->out, packet->sender);
+}
+
 enum rtp_demux_outcome rtp_demux_rtcp(struct rtp_demux *d, nanotime now, const struct addr *from,
                                       const struct rtcp_packet *packet,
                                       struct rtp_demux_sections *out)
 {
     *out = (struct rtp_demux_sections){0};
-    bool has_sender = packet->kind != RTCP_UNKNOWN && (packet->kind != RTCP_BYE || packet->count) &&
-                      (packet->kind != RTCP_SDES || packet->count);
-    if (has_sender && table_find(&d->out, packet->sender))
+    if (is_ours(d, packet, &out->ours))
         return conflict(d, now, from);
     switch (packet->kind) {
     case RTCP_SR:

@@ -95,6 +95,7 @@ enum rtp_demux_outcome rtp_demux_rtp(struct rtp_demux *d, nanotime now, const st
 struct rtp_demux_sections {
     uint64_t bits[RTP_DEMUX_SECTIONS_MAX / 64];
     unsigned count;
+    uint32_t ours; // RTP_DEMUX_COLLISION: which
 };
 static inline bool rtp_demux_has(const struct rtp_demux_sections *sections, unsigned index)
 {
@@ -102,8 +103,8 @@ static inline bool rtp_demux_has(const struct rtp_demux_sections *sections, unsi
 }
 // Learn from the SDES of a datagram before its packets are routed (RFC 9143 9.2); then route each.
 // The outcome is RTP_DEMUX_OK, or RTP_DEMUX_UNKNOWN (for no section: the RTP layer alone), or
-// RTP_DEMUX_COLLISION / RTP_DEMUX_LOOP when its sender is one of our SSRCs, or RTP_DEMUX_FULL from
-// learning.
+// RTP_DEMUX_COLLISION / RTP_DEMUX_LOOP when its sender, or a chunk of SDES, is one of our SSRCs, or
+// RTP_DEMUX_FULL from learning.
 enum rtp_demux_outcome rtp_demux_learn(struct rtp_demux *d, nanotime now, struct bytes datagram);
 enum rtp_demux_outcome rtp_demux_rtcp(struct rtp_demux *d, nanotime now, const struct addr *from,
                                       const struct rtcp_packet *packet,
