@@ -201,6 +201,8 @@ export function w3c_commands(RTCPeerConnection, about, say, heard) {
             const pair = report.get(chosen) ?? all.find((s) => s.type === 'candidate-pair' && s.nominated && s.state === 'succeeded');
             if (pair)
                 Object.assign(keys, { local: side(pair.localCandidateId), remote: side(pair.remoteCandidateId) });
+            if (pair?.availableOutgoingBitrate !== undefined)
+                keys.transport = { media: { availableOutgoingBitrate: pair.availableOutgoingBitrate } };
             if (tracks.length)
                 keys.tracks = track_stats(report, all);
             say('stats', keys);
