@@ -25,7 +25,9 @@
     "  offerer: alice\n"                                                                           \
     "  data: [{label: chat, protocol: gossip}]\n"                                                  \
     "  media: [{label: talk, audio: opus}, {label: cam, video: VP8}]\n"                            \
-    "timeline: [{at: 3s, send: {from: alice, channel: chat, messages: 3, size: 10}}]\n"
+    "timeline:\n"                                                                                  \
+    "  - {at: 3s, send: {from: alice, channel: chat, messages: 3, size: 10}}\n"                    \
+    "  - {at: 6s, close-channel: {peer: alice, channel: chat}}\n"
 
 static const char *const base[] = {"type", "id", "timestamp", NULL};
 
@@ -313,7 +315,7 @@ static void test_call_stats_of_the_rest(void **state)
     struct run *run;
     struct scenario_set set;
     json_t *document = stats_of(CALL, TIME_S, &run, &set);
-    json_t *alice = peer_of(document, -1, "alice"), *bob = peer_of(document, -1, "bob");
+    json_t *alice = peer_of(document, 4, "alice"), *bob = peer_of(document, 4, "bob");
     json_t *channel = json_object_get(bob, "channel-0");
     assert_string_equal(text_of(channel, "protocol"), "gossip");
     assert_string_equal(text_of(channel, "state"), "open");
@@ -323,6 +325,11 @@ static void test_call_stats_of_the_rest(void **state)
     assert_int_equal(count_of(json_object_get(alice, "channel-0"), "bytesSent"), 30);
     assert_int_equal(count_of(json_object_get(alice, "peer-connection"), "dataChannelsOpened"), 1);
     assert_int_equal(count_of(json_object_get(alice, "peer-connection"), "dataChannelsClosed"), 0);
+    json_t *later = peer_of(document, -1, "alice"); // closed, and still there
+    assert_string_equal(text_of(json_object_get(later, "channel-0"), "state"), "closed");
+    assert_int_equal(count_of(json_object_get(later, "channel-0"), "bytesSent"), 30);
+    assert_int_equal(count_of(json_object_get(later, "peer-connection"), "dataChannelsOpened"), 1);
+    assert_int_equal(count_of(json_object_get(later, "peer-connection"), "dataChannelsClosed"), 1);
     assert_string_equal(text_of(json_object_get(alice, "codec-talk"), "sdpFmtpLine"),
                         "minptime=10;useinbandfec=1");
     assert_int_equal(count_of(json_object_get(alice, "codec-talk"), "channels"), 2);

@@ -1,3 +1,5 @@
+// getStats() of all but media: the connection, its transport, pairs, candidates, certificates,
+// channels. The names of pairs and candidates have numbers that an ICE agent never uses again.
 #include "scenarios/runner/run/call_stats_priv.h"
 
 #include <stddef.h>

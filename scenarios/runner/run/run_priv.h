@@ -8,7 +8,7 @@
 //   traffic.c    data channels: what was sent, what must arrive
 //   call.c       audio and video: tracks, clear captures, what is played out
 //   call_decode.c  what a played frame really shows or sounds like
-//   call_stats.c   getStats() of each peer over time; call_stats_transport.c its half
+//   call_stats.c   getStats() of each peer over time; call_stats_transport.c all but media
 //   metrics.c    every name an expectation may use
 //   watch.c      expectations over the run
 //   invariants.c what holds in every run
