@@ -40,6 +40,10 @@ struct frame_buffer {
     bool has_dropped;
     uint32_t dropped_timestamp; // of the frame that was dropped last
 
+    // Of the frame at `next` (`part.first`) what was looked at: there up to `part.last`.
+    bool has_part, part_repaired;
+    struct frame part;
+
     // The frame at `next`, once it is whole.
     int32_t last_picture; // of the newest frame that was whole; -1: not told
     bool last_picture_long;
@@ -217,7 +221,7 @@ static void skip_unneeded(struct frame_buffer *b)
 {
     int64_t to = b->next;
     const struct slot *slot = NULL;
-    if (!b->has_timestamp || b->next > b->newest || slot_of(b, b->next))
+    if (b->next > b->newest || slot_of(b, b->next) || !b->has_timestamp)
         return;
     while (to <= b->newest && (!(slot = slot_of(b, to)) || slot->empty))
         to++;
@@ -235,7 +239,7 @@ static bool keyframe_is_whole(const struct frame_buffer *b)
             inside = false;
             continue;
         }
-        inside |= keyframe_begins(b, i);
+        inside |= slot->keyframe && keyframe_begins(b, i);
         if (inside && slot->marker)
             return true;
     }
@@ -281,46 +285,49 @@ static void schedule(struct frame_buffer *b)
     b->stats.jitterBufferMinimumDelay += b->jitter;
 }
 
-static void ready(struct frame_buffer *b, const struct frame *frame, int64_t last, bool repaired)
+static bool part_is_all(struct frame_buffer *b)
 {
-    b->ready = *frame;
-    b->ready.last = last;
-    b->ready_repaired = repaired;
+    b->ready = b->part;
+    b->ready_repaired = b->part_repaired;
+    return true;
 }
 
 // The frame that begins at `next`, if all of it is there. Else: does a hole keep it, or has its end
-// not come yet?
+// not come yet? Each packet is looked at once.
 static bool assemble(struct frame_buffer *b, bool *hole)
 {
-    bool repaired = false;
-    const struct slot *first = slot_of(b, b->next);
-    *hole = !first;
-    if (!first)
-        return false;
-    struct frame frame = {.timestamp = first->timestamp,
-                          .keyframe = first->keyframe,
-                          .width = first->width,
-                          .height = first->height,
-                          .first = b->next,
-                          .first_at = first->at,
-                          .whole_at = first->at};
-    for (int64_t i = b->next; i <= b->newest; i++) {
+    struct frame *part = &b->part;
+    if (!b->has_part || part->first != b->next) {
+        const struct slot *first = slot_of(b, b->next);
+        b->has_part = first != NULL;
+        b->part_repaired = false;
+        *hole = !first;
+        if (!first)
+            return false;
+        *part = (struct frame){.timestamp = first->timestamp,
+                               .keyframe = first->keyframe,
+                               .width = first->width,
+                               .height = first->height,
+                               .first = b->next,
+                               .last = b->next - 1,
+                               .first_at = first->at,
+                               .whole_at = first->at};
+    }
+    *hole = false;
+    for (int64_t i = part->last + 1; i <= b->newest; i++) {
         const struct slot *slot = slot_of(b, i);
         *hole = !slot;
         if (!slot)
             return false;
         // RFC 6184 5.1: the marker may be missing; another time is another frame.
-        if (!slot->empty && slot->timestamp != first->timestamp) {
-            ready(b, &frame, i - 1, repaired);
-            return true;
-        }
-        frame.first_at = time_min(frame.first_at, slot->at);
-        frame.whole_at = time_max(frame.whole_at, slot->at);
-        repaired |= slot->recovered;
-        if (slot->marker) {
-            ready(b, &frame, i, repaired);
-            return true;
-        }
+        if (slot->timestamp != part->timestamp && !slot->empty)
+            return part_is_all(b);
+        part->first_at = time_min(part->first_at, slot->at);
+        part->whole_at = time_max(part->whole_at, slot->at);
+        b->part_repaired |= slot->recovered;
+        part->last = i;
+        if (slot->marker)
+            return part_is_all(b);
     }
     return false;
 }
@@ -384,6 +391,17 @@ static void advance(struct frame_buffer *b, nanotime now)
 
 // ------------------------------------------------------------------------------------------- input
 
+static void note_h264(struct frame_buffer *b, struct slot *slot, const struct payload_info *info)
+{
+    slot->is_reference = info->is_reference;
+    slot->has_sets = info->has_sets;
+    b->sets_come |= info->has_sets;
+    if (info->frame_num_bits)
+        b->frame_num_bits = info->frame_num_bits;
+    if (info->picture_begins && b->frame_num_bits)
+        slot->frame_num = payload_frame_num(info->slice, b->frame_num_bits);
+}
+
 enum frame_outcome frame_buffer_packet(struct frame_buffer *b, nanotime now,
                                        const struct frame_packet *packet)
 {
@@ -418,14 +436,10 @@ enum frame_outcome frame_buffer_packet(struct frame_buffer *b, nanotime now,
     slot->keyframe = packet->info.keyframe;
     slot->picture = packet->empty ? -1 : packet->info.tag.picture_id;
     slot->picture_long = packet->info.tag.picture_id_is_long;
-    slot->is_reference = packet->info.is_reference;
-    slot->has_sets = packet->info.has_sets;
-    b->sets_come |= packet->info.has_sets;
     slot->frame_num = -1;
-    if (packet->info.frame_num_bits)
-        b->frame_num_bits = packet->info.frame_num_bits;
-    if (packet->info.picture_begins && b->frame_num_bits)
-        slot->frame_num = payload_frame_num(packet->info.slice, b->frame_num_bits);
+    slot->has_sets = false;
+    if (packet->info.picture_begins || packet->info.has_sets)
+        note_h264(b, slot, &packet->info);
     slot->recovered = packet->recovered;
     slot->width = packet->info.width;
     slot->height = packet->info.height;

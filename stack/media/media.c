@@ -30,7 +30,7 @@ struct media_packet *media_packet_new(struct media *m, uint32_t *index)
     *index = m->free_packet;
     struct media_packet *packet = media_packet_at(m, *index);
     m->free_packet = packet->next_free;
-    packet->len = 0;
+    packet->len = packet->header_len = 0;
     packet->as_it_was = false;
     packet->rtx = packet->fec = packet->padding = packet->audio = packet->last_of_frame = false;
     return packet;

@@ -261,6 +261,10 @@ static void packet_read(struct media *m, nanotime now, const struct rtcp_packet 
 static bool is_looped(struct media *m, nanotime now, const struct rtcp_packet *packet)
 {
     struct rtp_demux_sections sections;
+    bool tells = packet->kind == RTCP_SR || packet->kind == RTCP_RR || packet->kind == RTCP_SDES ||
+                 packet->kind == RTCP_BYE;
+    if (!tells && rtp_demux_send_section(m->demux, packet->sender) == RTP_DEMUX_NONE)
+        return false;
     enum rtp_demux_outcome outcome = rtp_demux_rtcp(m->demux, now, NULL, packet, &sections);
     if (outcome == RTP_DEMUX_COLLISION)
         media_ssrc_collision(m, now, sections.ours);

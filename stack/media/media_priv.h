@@ -47,8 +47,9 @@
 // A packet on its way to the wire. Slots live in chunks, and are used again.
 struct media_packet {
     uint16_t len;
-    uint16_t original; // of RTX: the sequence number that it repairs
-    bool as_it_was;    // sent again under its own number: not a byte may differ
+    uint16_t header_len; // of RTP; 0: not told
+    uint16_t original;   // of RTX: the sequence number that it repairs
+    bool as_it_was;      // sent again under its own number: not a byte may differ
     uint8_t track, layer;
     bool rtx, fec, padding, audio;
     bool last_of_frame;
@@ -333,8 +334,8 @@ bool media_ccfb_write(struct media *m, nanotime now, struct writer *w); // false
 bool media_rtcp_poll(struct media *m, nanotime now, struct media_output *out);
 nanotime media_rtcp_deadline(const struct media *m);
 void media_feedback_wish(struct media *m, nanotime now);
-void media_rtcp_sent_rtp(struct media *m, nanotime now, struct media_stream_out *out);
-nanotime media_ntp_time(uint64_t ntp); // time of the run of an NTP time
+void media_rtcp_begins(struct media *m, nanotime now); // RTP goes out, which did not lately
+nanotime media_ntp_time(uint64_t ntp);                 // time of the run of an NTP time
 
 // media_sync.c
 void media_sync(struct media *m, nanotime now, struct media_stream_in *video);

@@ -67,12 +67,8 @@ static void count_members(struct media *m, nanotime now)
                           m->we_sent);
 }
 
-void media_rtcp_sent_rtp(struct media *m, nanotime now, struct media_stream_out *out)
+void media_rtcp_begins(struct media *m, nanotime now)
 {
-    out->rtp_at = now;
-    out->spoke = true;
-    if (m->we_sent)
-        return;
     m->we_sent = true; // RFC 3550 6.3.8: a sender at once
     count_members(m, now);
 }

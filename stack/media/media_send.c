@@ -287,6 +287,7 @@ static struct media_packet *packet_begin(struct media *m, struct media_track *t,
     packet->audio = t->config.kind == MEDIA_AUDIO;
     packet->len = (uint16_t)rtp_write_header(packet->bytes, sizeof packet->bytes, &header,
                                              &t->agreement.extensions, &values);
+    packet->header_len = packet->len;
     return packet;
 }
 
@@ -501,22 +502,31 @@ static void count_packet(struct media *m, nanotime now, const struct media_packe
 {
     struct media_track *t = &m->tracks[packet->track];
     struct media_stream_out *out = &t->out[packet->layer];
+    size_t payload_len = packet->len - (size_t)packet->header_len;
     struct rtp_packet parsed;
-    if (rtp_parse(bytes_of(packet->bytes, packet->len), &parsed) != RTP_OK)
-        return; // our own
-    out->header_bytes += packet->len - parsed.payload.len;
+    if (!packet->header_len) {
+        if (rtp_parse(bytes_of(packet->bytes, packet->len), &parsed) != RTP_OK)
+            return; // our own
+        payload_len = parsed.payload.len;
+    }
+    out->header_bytes += packet->len - payload_len;
     out->send_delay += now - packet->made_at;
     if (packet->rtx) {
         out->rtx_packets++;
-        out->rtx_bytes += parsed.payload.len;
+        out->rtx_bytes += payload_len;
     }
     if (packet->rtx && !packet->padding && out->history)
         rtp_history_resent(out->history, now, packet->original);
     out->packets++;
-    out->payload_bytes += parsed.payload.len;
+    out->payload_bytes += payload_len;
     if (packet->fec && !media_fec_red(t)) {
         out->flex_packets++;
-        out->flex_bytes += parsed.payload.len;
+        out->flex_bytes += payload_len;
+    } else if (!packet->rtx || packet->as_it_was) { // under its own SSRC
+        out->rtp_at = now;
+        out->spoke = true;
+        if (!m->we_sent)
+            media_rtcp_begins(m, now);
     }
 }
 
@@ -570,9 +580,6 @@ static void packet_out(struct media *m, nanotime now, uint32_t index, int cluste
     if (!rtx)
         media_repair_remember(now, t, packet);
     count_packet(m, now, packet);
-    struct media_stream_out *stream = &t->out[packet->layer];
-    if (ssrc_of(t, packet) == stream->ssrc)
-        media_rtcp_sent_rtp(m, now, stream);
     m->stats.packetsSent++;
     m->stats.bytesSent += packet->len;
     m->sent_packet = index;
