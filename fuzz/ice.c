@@ -130,7 +130,7 @@ static void arrive(struct bench *b, struct packet p)
     struct datagram d = {p.from, p.dest, bytes_of(p.bytes, p.len)};
     struct stun_msg msg;
     enum ice_drop drop = ice_agent_input(s->agent, b->now, &d);
-    assert(drop < ICE_DROPS);
+    assert(drop < ICE_DROPS && ice_drop_name(drop));
     bool answer = stun_decode(d.bytes, &msg) == STUN_OK && msg.class == STUN_SUCCESS;
     if (p.forged) // indications ask for nothing and are not signed
         assert(drop != ICE_KEPT || msg.class == STUN_INDICATION);

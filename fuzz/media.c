@@ -105,7 +105,8 @@ static void forge(void)
     } else {
         struct bytes body = fuzz_slice(&bench.r);
         packet[0] = (uint8_t)(0x80 | (how >> 3));
-        packet[1] = rtcp ? (uint8_t)(200 + how % 8) : read_u8(&bench.r);
+        unsigned type = read_u8(&bench.r);
+        packet[1] = (uint8_t)(rtcp ? 200 + type % 8 : type);
         len = 2 + body.len;
         if (body.len)
             memcpy(packet + 2, body.at, body.len);

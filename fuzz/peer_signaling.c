@@ -1,5 +1,6 @@
 // What is signaled to a peer, damaged. The bytes cut, repeat and overwrite in offers, answers and
-// candidates, and write some themselves.
+// candidates, and write some themselves. With audio and video or without; then one of the two
+// describes itself again, restarts ICE, and has a track more.
 //
 //   - what is refused has a reason and changes nothing: the true message is taken after it, and the
 //     session comes up, when nothing damaged was taken;
@@ -25,6 +26,7 @@ struct bench {
     unsigned messages_count;
     struct reader r;
     bool damaged; // something damaged was taken
+    bool media;
 };
 
 static void post(struct bench *b, int to, bool candidate, bool answer, struct bytes bytes)
@@ -165,21 +167,63 @@ static void signal_all(struct bench *b)
     }
 }
 
+static void add_track(void *peer, bool video, bool send, bool receive)
+{
+    const struct media_track_config config = {.label = video ? "video" : "audio",
+                                              .kind = video ? MEDIA_VIDEO : MEDIA_AUDIO,
+                                              .send = send,
+                                              .receive = receive,
+                                              .codecs = {video ? "VP8" : "opus"},
+                                              .codecs_count = 1,
+                                              .stop_at = TIME_NEVER,
+                                              .bitrate = video ? 60000 : 16000,
+                                              .frame_time = 120 * TIME_MS,
+                                              .fps = 1,
+                                              .width = 160,
+                                              .height = 90,
+                                              .nack = video,
+                                              .rtx = video,
+                                              .pli = video};
+    assert(peer_simrtc.track_add(peer, &config) >= 0);
+}
+
 static void setup(struct bench *b)
 {
     fuzz_peers_begin();
     unsigned flags = read_u8(&b->r);
+    b->media = flags & 128;
     for (unsigned i = 0; i < 2; i++) {
         struct peer_config config = fuzz_peer_config(i);
         config.trickle = flags & 1;
         config.ice_lite = i == 1 && flags & 2;
         config.setup = (enum peer_dtls_setup)(flags / 4 % 3);
         b->addrs[i] = config.locals[0];
+        config.media_min_bps = 50000;
         b->peers[i] = peer_simrtc.create(&config);
+        if (!b->media)
+            continue;
+        add_track(b->peers[i], false, true, true);
+        if (flags & (i ? 64 : 32)) // of both, of one, or none
+            add_track(b->peers[i], true, i == 0, true);
     }
-    fuzz_peer_open_chat(b->peers[0]);
+    if (!b->media || flags & 16)
+        fuzz_peer_open_chat(b->peers[0]);
     peer_simrtc.describe(b->peers[0], 0, false);
     pass(b, 100 * TIME_MS);
+}
+
+// Opus has its fmtp, and no payload type an empty one.
+static void check_parameters(const void *peer)
+{
+    bool found = false;
+    for (unsigned type = 0; type < 128; type++) {
+        struct text text = {0};
+        bool has = peer_simrtc.codec_parameters(peer, 0, type, &text);
+        assert(has == (text.len > 0));
+        found |= has;
+        text_free(&text);
+    }
+    assert(found);
 }
 
 static void check_end(struct bench *b)
@@ -189,7 +233,34 @@ static void check_end(struct bench *b)
         peer_simrtc.stats(b->peers[i], &stats);
         assert(stats.sent_without_consent == 0);
         assert(b->damaged || stats.state == PEER_CONNECTED);
+        bool selected = fuzz_peer_check_stats(b->peers[i], b->now);
+        assert(b->damaged || selected);
+        if (!b->media || b->damaged)
+            continue;
+        struct media_track_stats audio;
+        peer_simrtc.track_stats(b->peers[i], b->now, 0, &audio);
+        assert(audio.in.packetsReceived > 50); // of 160 or more
+        check_parameters(b->peers[i]);
     }
+}
+
+static void describe_again(struct bench *b, unsigned who)
+{
+    size_t how = b->r.len;
+    if (b->media)
+        add_track(b->peers[who], how & 2, false, true);
+    if (b->media && how & 4)
+        peer_simrtc.track_direct(b->peers[who], 0, how & 8, how & 16);
+    if (b->media && how & 32)
+        peer_simrtc.track_stop(b->peers[who], 0);
+    unsigned told = b->messages_count;
+    peer_simrtc.describe(b->peers[who], b->now, true);
+    pass(b, 100 * TIME_MS);
+    for (unsigned i = told; i < b->messages_count; i++) {
+        give(b, &b->messages[i], text_bytes(&b->messages[i].text));
+        pass(b, 10 * TIME_MS);
+    }
+    pass(b, 20 * TIME_S);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -201,16 +272,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     setup(&bench);
     signal_all(&bench);
     pass(&bench, 20 * TIME_S);
-    if (bench.r.len > 0) { // and once more, as an ICE restart
-        peer_simrtc.describe(bench.peers[bench.r.len & 1], bench.now, true);
-        unsigned told = bench.messages_count;
-        pass(&bench, 100 * TIME_MS);
-        for (unsigned i = told; i < bench.messages_count; i++) {
-            give(&bench, &bench.messages[i], text_bytes(&bench.messages[i].text));
-            pass(&bench, 10 * TIME_MS);
-        }
-        pass(&bench, 20 * TIME_S);
-    }
+    if (bench.r.len > 0)
+        describe_again(&bench, bench.r.len & 1);
     fuzz_memory_check(before, MEMORY_MAX);
     check_end(&bench);
     for (int i = 0; i < 2; i++)

@@ -203,7 +203,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     size_t sum = 0;
     while ((outcome = rtcp_next(&walk, &packet)) != RTCP_END) {
         step();
-        assert(outcome < RTCP_OUTCOMES && packet.kind < RTCP_KINDS);
+        assert(outcome < RTCP_OUTCOMES && rtcp_outcome_name(outcome));
+        assert(packet.kind < RTCP_KINDS && rtcp_kind_name(packet.kind));
         assert(fuzz_is_inside(datagram, packet.raw) && packet.raw.len >= 4);
         sum += packet.raw.len;
         if (outcome != RTCP_OK)

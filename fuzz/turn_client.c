@@ -101,7 +101,8 @@ static void poll(struct bench *b)
 static void to_client(struct bench *b, const struct addr *from, struct bytes bytes)
 {
     struct datagram d = {*from, b->local, bytes};
-    assert(turn_client_input(b->client, b->now, &d) < TURN_DROPS);
+    enum turn_drop drop = turn_client_input(b->client, b->now, &d);
+    assert(drop < TURN_DROPS && turn_drop_name(drop));
     poll(b);
 }
 

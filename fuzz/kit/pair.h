@@ -201,6 +201,7 @@ static inline void pair_check_connected(const struct pair *pair)
             abort();
         }
         assert(stats.sent_without_consent == 0);
+        assert(fuzz_peer_check_stats(pair->ends[i].peer, pair->now));
     }
 }
 

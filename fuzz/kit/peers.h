@@ -48,4 +48,33 @@ static inline int fuzz_peer_open_chat(void *peer)
     return peer_simrtc.channel_open(peer, 0, &chat);
 }
 
+// What the statistics tell of a peer fits together. True: there is a pair that carries data.
+static inline bool fuzz_peer_check_stats(const void *peer, nanotime now)
+{
+    unsigned counts[2] = {0}, selected = 0; // remote, local
+    for (unsigned local = 0; local < 2; local++) {
+        struct ice_candidate_info info;
+        for (; peer_simrtc.candidate(peer, local, counts[local], &info); counts[local]++)
+            assert(info.candidate && info.candidate->addr.ip.family != IP_NONE);
+    }
+    struct ice_pair_info pair;
+    for (unsigned i = 0; peer_simrtc.pair(peer, i, &pair); i++) {
+        const struct ice_pair_stats *s = pair.stats;
+        assert(counts[0] > 0 && counts[1] > 0 && pair.local && pair.remote && pair.state[0]);
+        assert((s->packetsSent > 0) == (s->lastPacketSentTimestamp != TIME_NEVER));
+        assert((s->packetsReceived > 0) == (s->lastPacketReceivedTimestamp != TIME_NEVER));
+        assert(s->packetsSent == 0 || s->lastPacketSentTimestamp <= now);
+        assert(s->packetsReceived == 0 || s->lastPacketReceivedTimestamp <= now);
+        assert(s->bytesSent >= s->packetsSent && s->totalRoundTripTime >= 0);
+        assert(s->responsesReceived <= s->requestsSent + s->consentRequestsSent);
+        assert(s->responsesSent <= s->requestsReceived);
+        selected += pair.selected;
+    }
+    struct peer_channel_stats channel;
+    for (unsigned i = 0; peer_simrtc.channel_stats(peer, i, &channel); i++)
+        assert(bytes_equal(channel.label, peer_simrtc.channel_label(peer, i)));
+    assert(selected <= 1);
+    return selected == 1;
+}
+
 #endif
