@@ -88,29 +88,34 @@ static enum reply_key username_session(const struct ice_agent *agent, struct byt
     return REPLY_UNSIGNED;
 }
 
+// Who asks, by USERNAME: the session whose user fragment of ours it names, and the peer's fragment.
+struct asker {
+    enum reply_key session;
+    struct bytes peer;
+};
+
 // RFC 8489 9.1.3: what makes a request worth heeding, in this order.
 static enum ice_drop request_authenticate(struct ice_agent *agent, const struct datagram *datagram,
-                                          const struct stun_msg *msg, enum reply_key *session)
+                                          const struct stun_msg *msg, struct asker *by)
 {
-    struct bytes peer;
     bool has_username = stun_has(msg, STUN_USERNAME);
     if (!has_username || !stun_has(msg, STUN_MESSAGE_INTEGRITY)) {
         reply_add(agent, datagram, msg, REPLY_UNSIGNED, STUN_BAD_REQUEST);
         return has_username ? ICE_BAD_INTEGRITY : ICE_BAD_USERNAME;
     }
-    *session = username_session(agent, msg->username, &peer);
-    if (*session == REPLY_UNSIGNED) {
+    by->session = username_session(agent, msg->username, &by->peer);
+    if (by->session == REPLY_UNSIGNED) {
         reply_add(agent, datagram, msg, REPLY_UNSIGNED, STUN_UNAUTHENTICATED);
         return ICE_BAD_USERNAME;
     }
     struct stun_key *key =
-        *session == REPLY_CURRENT ? agent->current->local_key : agent->previous->local_key;
+        by->session == REPLY_CURRENT ? agent->current->local_key : agent->previous->local_key;
     if (!stun_check_integrity(msg, key)) {
         reply_add(agent, datagram, msg, REPLY_UNSIGNED, STUN_UNAUTHENTICATED);
         return ICE_BAD_INTEGRITY;
     }
     if (msg->unknown_count > 0) { // RFC 8489 6.3.1
-        reply_add(agent, datagram, msg, *session, STUN_UNKNOWN_ATTRIBUTE);
+        reply_add(agent, datagram, msg, by->session, STUN_UNKNOWN_ATTRIBUTE);
         return ICE_UNKNOWN_ATTRIBUTE;
     }
     return ICE_KEPT;
@@ -229,28 +234,26 @@ static enum ice_drop request_heed(struct ice_agent *agent, nanotime now,
 // credentials are known; its triggered check waits until they are.
 static enum ice_drop request_answer(struct ice_agent *agent, nanotime now,
                                     const struct datagram *datagram, const struct stun_msg *msg,
-                                    uint16_t local)
+                                    const struct asker *by, uint16_t local)
 {
-    struct bytes peer;
-    enum reply_key session = username_session(agent, msg->username, &peer);
-    if (session == REPLY_PREVIOUS) // consent from before our restart
-        return reply_add(agent, datagram, msg, session, 0) ? ICE_KEPT : ICE_CHECKLIST_FULL;
+    if (by->session == REPLY_PREVIOUS) // consent from before our restart
+        return reply_add(agent, datagram, msg, by->session, 0) ? ICE_KEPT : ICE_CHECKLIST_FULL;
     if (local == NO_INDEX)
         return ICE_UNKNOWN_LOCAL;
 
     if (agent->replies_count == REPLIES_MAX)
         return ICE_CHECKLIST_FULL;
     if (!stun_has(msg, STUN_PRIORITY)) { // RFC 8445 7.1.1: every check has it
-        reply_add(agent, datagram, msg, session, STUN_BAD_REQUEST);
+        reply_add(agent, datagram, msg, by->session, STUN_BAD_REQUEST);
         return ICE_MALFORMED;
     }
     if (!agent->config.lite && role_conflict(agent, now, msg)) {
-        reply_add(agent, datagram, msg, session, STUN_ROLE_CONFLICT);
+        reply_add(agent, datagram, msg, by->session, STUN_ROLE_CONFLICT);
         return ICE_ROLE_CONFLICT;
     }
-    reply_add(agent, datagram, msg, session, 0);
+    reply_add(agent, datagram, msg, by->session, 0);
     // RFC 8445 7.3.1.4: the peer's fragment says which of its sessions asks.
-    bool other = agent->current->remote_key && !bytes_is(peer, agent->current->remote.ufrag);
+    bool other = agent->current->remote_key && !bytes_is(by->peer, agent->current->remote.ufrag);
     if (other || agent->state == ICE_FAILED)
         return ICE_KEPT;
     return request_heed(agent, now, datagram, msg, local);
@@ -262,12 +265,12 @@ enum ice_drop ice_request_input(struct ice_agent *agent, nanotime now,
     uint16_t local = ice_local_by_base(agent, &datagram->to);
     if (local == NO_INDEX && !agent->previous)
         return ICE_UNKNOWN_LOCAL;
-    enum reply_key session;
-    enum ice_drop drop = request_authenticate(agent, datagram, msg, &session);
+    struct asker by;
+    enum ice_drop drop = request_authenticate(agent, datagram, msg, &by);
     if (drop != ICE_KEPT)
         return drop;
     agent->stats.checks_received++;
-    drop = request_answer(agent, now, datagram, msg, local);
-    ice_count_asked(agent, datagram, session == REPLY_PREVIOUS); // maybe of a pair that is new
+    drop = request_answer(agent, now, datagram, msg, &by, local);
+    ice_count_asked(agent, datagram, by.session == REPLY_PREVIOUS); // maybe of a pair that is new
     return drop;
 }
