@@ -336,14 +336,20 @@ static enum sdp_outcome attribute_ice_lite(struct parser *p, struct bytes value)
 
 struct attribute {
     const char *name;
-    uint8_t len, last; // of its letters
+    uint8_t len, second, last; // of its letters
     enum sdp_outcome (*parse)(struct parser *p, struct bytes value);
 };
 #define ATTRIBUTE(name, parse)                                                                     \
     {                                                                                              \
-        name, sizeof name - 1, name[sizeof name - 2], parse                                        \
+        name, sizeof name - 1, name[1], name[sizeof name - 2], parse                               \
     }
-// By first letters, so that a look at one line says that it is not for us: most are not.
+// By first letters, so that a look at two letters says that a line is not for us: most are not.
+static const struct attribute of_b[] = {ATTRIBUTE("bundle-only", attribute_bundle_only), {0}};
+static const struct attribute of_c[] = {ATTRIBUTE("candidate", attribute_candidate), {0}};
+static const struct attribute of_e[] = {ATTRIBUTE("end-of-candidates", attribute_end_of_candidates),
+                                        {0}};
+static const struct attribute of_f[] = {ATTRIBUTE("fingerprint", attribute_fingerprint), {0}};
+static const struct attribute of_g[] = {ATTRIBUTE("group", attribute_group), {0}};
 static const struct attribute of_i[] = {ATTRIBUTE("ice-ufrag", attribute_ufrag),
                                         ATTRIBUTE("ice-pwd", attribute_pwd),
                                         ATTRIBUTE("ice-options", attribute_options),
@@ -356,44 +362,19 @@ static const struct attribute of_s[] = {ATTRIBUTE("setup", attribute_setup),
                                         ATTRIBUTE("sctp-port", attribute_sctp_port),
                                         ATTRIBUTE("sctpmap", attribute_sctpmap),
                                         {0}};
-static const struct attribute of_others[] = {
-    ATTRIBUTE("bundle-only", attribute_bundle_only),
-    {0},
-    ATTRIBUTE("candidate", attribute_candidate),
-    {0},
-    ATTRIBUTE("fingerprint", attribute_fingerprint),
-    {0},
-    ATTRIBUTE("group", attribute_group),
-    {0},
-    ATTRIBUTE("tls-id", attribute_tls_id),
-    {0},
-    ATTRIBUTE("end-of-candidates", attribute_end_of_candidates),
-    {0}};
+static const struct attribute of_t[] = {ATTRIBUTE("tls-id", attribute_tls_id), {0}};
 static const struct attribute *const attributes[256] = {
-    ['b'] = &of_others[0], ['c'] = &of_others[2], ['e'] = &of_others[10],
-    ['f'] = &of_others[4], ['g'] = &of_others[6], ['i'] = of_i,
-    ['m'] = of_m,          ['s'] = of_s,          ['t'] = &of_others[8]};
+    ['b'] = of_b, ['c'] = of_c, ['e'] = of_e, ['f'] = of_f, ['g'] = of_g,
+    ['i'] = of_i, ['m'] = of_m, ['s'] = of_s, ['t'] = of_t};
 
-// The second letters of those names, by the first; a bit for each. What has no name is for
-// parse_attribute, too.
-#define SECOND(letter) (1u << ((letter)&31))
-#define ANY_SECOND UINT32_MAX
-static const uint32_t seconds[256] = {['b'] = SECOND('u'),
-                                      ['c'] = SECOND('a'),
-                                      ['e'] = SECOND('n'),
-                                      ['f'] = SECOND('i'),
-                                      ['g'] = SECOND('r'),
-                                      ['i'] = SECOND('c'),
-                                      ['m'] = SECOND('a') | SECOND('i'),
-                                      ['s'] = SECOND('c') | SECOND('e'),
-                                      ['t'] = SECOND('l'),
-                                      [':'] = ANY_SECOND,
-                                      ['\r'] = ANY_SECOND,
-                                      ['\n'] = ANY_SECOND};
-
-static bool may_be_known(uint8_t first, uint8_t second)
+// The attributes whose names may begin with these letters: the first of them with such a second
+// one. NULL: none.
+static const struct attribute *known_by(uint8_t first, uint8_t second)
 {
-    return (seconds[first] & SECOND(second)) != 0;
+    const struct attribute *known = attributes[first];
+    while (known && known->second != second)
+        known = known->name ? known + 1 : NULL;
+    return known;
 }
 
 static bool is_attribute(struct bytes line, const struct attribute *known)
@@ -408,9 +389,7 @@ static enum sdp_outcome parse_attribute(struct parser *p)
     struct bytes line = p->line;
     if (line.len == 0 || line.at[0] == ':') // RFC 8866 9: a name has a character at least
         return SDP_BAD_ATTRIBUTE;
-    if (line.len == 1 || !may_be_known(line.at[0], line.at[1]))
-        return SDP_OK;
-    const struct attribute *known = attributes[line.at[0]];
+    const struct attribute *known = line.len == 1 ? NULL : known_by(line.at[0], line.at[1]);
     while (known && known->name && !is_attribute(line, known))
         known++;
     if (known && known->name)
@@ -632,7 +611,8 @@ static enum sdp_outcome parse_attributes(struct parser *p)
         if (head[0] != 'a' || head[1] != '=' || !next)
             break;
         p->line_number++;
-        if (may_be_known(head[2], head[3])) {
+        // RFC 8866 9: a name has a character at least. What has none is refused there.
+        if (head[2] <= ':' || known_by(head[2], head[3])) {
             p->line = without_cr(at + 2, next);
             outcome = parse_attribute(p);
         }
