@@ -207,7 +207,7 @@ enum peer_drop peer_data_input(struct peer *p, nanotime now, const struct datagr
     if (!p->dtls)
         return keep_early(p, datagram->bytes);
     enum dtls_drop drop = dtls_input(p->dtls, now, datagram->bytes);
-    return drop == DTLS_KEPT ? PEER_KEPT : peer_refused(p, "DTLS", dtls_drop_name(drop));
+    return drop == DTLS_KEPT ? PEER_KEPT : peer_datagram_refuse(p, "DTLS", dtls_drop_name(drop));
 }
 
 // ---------------------------------------------------------------------------------------- output

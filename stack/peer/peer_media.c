@@ -187,21 +187,21 @@ enum peer_drop peer_media_input(struct peer *p, nanotime now, const struct datag
     peer_count_received(p, now, datagram, &p->stats.media_received);
     if (!p->secure) // browsers keep nothing of it either; what counts is asked for again
         return p->dtls && dtls_state(p->dtls) == DTLS_CONNECTED
-                   ? peer_refused(p, "DTLS", "no SRTP was agreed on")
+                   ? peer_datagram_refuse(p, "DTLS", "no SRTP was agreed on")
                    : PEER_BEFORE_KEYS;
     if (len > sizeof p->wire)
-        return peer_refused(p, "SRTP", "longer than any packet");
+        return peer_datagram_refuse(p, "SRTP", "longer than any packet");
     memcpy(p->wire, datagram->bytes.at, len);
     bool rtcp = rtp_is_rtcp(datagram->bytes);
     enum secure_outcome outcome = rtcp ? secure_open_rtcp(p->secure, p->wire, &len)
                                        : secure_open_rtp(p->secure, p->wire, &len);
     if (outcome != SECURE_OK)
-        return peer_refused(p, "SRTP", secure_outcome_name(outcome));
+        return peer_datagram_refuse(p, "SRTP", secure_outcome_name(outcome));
     struct bytes clear = bytes_of(p->wire, len);
     clear_keep(p, &datagram->from, &datagram->to, clear);
     enum media_drop drop =
         rtcp ? media_input_rtcp(p->media, now, clear) : media_input_rtp(p->media, now, clear);
-    return drop == MEDIA_KEPT ? PEER_KEPT : peer_refused(p, "media", media_drop_name(drop));
+    return drop == MEDIA_KEPT ? PEER_KEPT : peer_datagram_refuse(p, "media", media_drop_name(drop));
 }
 
 static enum peer_step packet_out(struct peer *p, nanotime now, const struct media_output *got,

@@ -144,8 +144,8 @@ static inline size_t peer_mtu(const struct peer *p)
 }
 
 // peerconnection.c
-// PEER_REFUSED, and for the trace by which part, and why; both are literals.
-enum peer_drop peer_refused(struct peer *p, const char *by, const char *why);
+// A datagram: PEER_REFUSED, and for the trace by which part, and why; both are literals.
+enum peer_drop peer_datagram_refuse(struct peer *p, const char *by, const char *why);
 // DTLS, SRTP or SRTCP over the selected pair, which there is. One more in `count`, and its bytes,
 // unless nothing takes it.
 enum peer_step peer_send_data(struct peer *p, nanotime now, struct bytes bytes, uint64_t *count,
@@ -162,7 +162,8 @@ bool peer_signaling_poll(struct peer *p, nanotime now, struct peer_output *out);
 bool peer_signaling_is_due(const struct peer *p);
 void peer_local_candidate(struct peer *p, nanotime now, const struct ice_candidate *candidate);
 void peer_gathered(struct peer *p, nanotime now);
-bool peer_refuse(struct peer *p, nanotime now, const char *format, ...)
+// A description, a candidate, or a call to make one: false, and `error` says why.
+bool peer_signaling_refuse(struct peer *p, nanotime now, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
 // peer_data.c

@@ -12,7 +12,7 @@
 // begins with a parse, so that nothing of another peer is ever seen.
 static struct sdp theirs, ours;
 
-bool peer_refuse(struct peer *p, nanotime now, const char *format, ...)
+bool peer_signaling_refuse(struct peer *p, nanotime now, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
@@ -245,11 +245,11 @@ static void set_role(struct peer *p, nanotime now, bool offerer, bool remote_lit
 void peer_describe(struct peer *p, nanotime now, bool restart)
 {
     if (p->closing != PEER_OPEN) {
-        peer_refuse(p, now, "the peer is closed");
+        peer_signaling_refuse(p, now, "the peer is closed");
         return;
     }
     if (p->stats.signaling == PEER_HAVE_REMOTE_OFFER) {
-        peer_refuse(p, now, "an offer waits for its answer");
+        peer_signaling_refuse(p, now, "an offer waits for its answer");
         return;
     }
     if (!p->gathering_started) {
@@ -284,7 +284,7 @@ static bool add_remote(struct peer *p, nanotime now, const struct ice_candidate 
 {
     char addr[ADDR_TEXT_MAX];
     if (!ice_agent_add_remote(p->ice, now, candidate))
-        return peer_refuse(p, now, "more remote candidates than the table holds");
+        return peer_signaling_refuse(p, now, "more remote candidates than the table holds");
     if (!note_remote(p, &candidate->addr))
         return true;
     p->changed = true;
@@ -297,7 +297,8 @@ static bool add_remote(struct peer *p, nanotime now, const struct ice_candidate 
 static bool keep_pending(struct peer *p, nanotime now, struct bytes line)
 {
     if (p->pending.count == PEER_PENDING_MAX || line.len > PEER_PENDING_LINE_MAX)
-        return peer_refuse(p, now, "more candidates without a description than the table holds");
+        return peer_signaling_refuse(p, now,
+                                     "more candidates without a description than the table holds");
     p->pending.count++;
     text_add(&p->pending.lines, line);
     text_put(&p->pending.lines, "\n");
@@ -316,7 +317,7 @@ bool peer_add_candidate(struct peer *p, nanotime now, struct bytes line)
     struct ice_candidate candidate;
     bool usable;
     if (p->closing != PEER_OPEN)
-        return peer_refuse(p, now, "the peer is closed");
+        return peer_signaling_refuse(p, now, "the peer is closed");
     bool early = !p->has_accepted || p->restarting; // what it belongs to is still to come
     if (line.len == 0) {
         if (early)
@@ -326,7 +327,7 @@ bool peer_add_candidate(struct peer *p, nanotime now, struct bytes line)
         return true;
     }
     if (memchr(line.at, '\n', line.len) || !sdp_candidate_parse(line, &candidate, &usable))
-        return peer_refuse(p, now, "malformed candidate");
+        return peer_signaling_refuse(p, now, "malformed candidate");
     if (!usable) {
         trace(&p->trace, now, "remote candidate of no use: %.*s",
               (int)(line.len < 120 ? line.len : 120), (const char *)line.at);
@@ -517,24 +518,25 @@ bool peer_accept(struct peer *p, nanotime now, struct bytes text, bool answer)
     const char *what = answer ? "answer" : "offer";
     enum dtls_role role = DTLS_CLIENT;
     if (p->closing != PEER_OPEN)
-        return peer_refuse(p, now, "the peer is closed");
+        return peer_signaling_refuse(p, now, "the peer is closed");
     if (is_repeated(p, text, answer)) {
         trace(&p->trace, now, "the same %s again: ignored", what);
         return true;
     }
     if (text.len > PEER_DESCRIPTION_MAX)
-        return peer_refuse(p, now, "%s: longer than %u bytes", what, PEER_DESCRIPTION_MAX);
+        return peer_signaling_refuse(p, now, "%s: longer than %u bytes", what,
+                                     PEER_DESCRIPTION_MAX);
     enum sdp_outcome outcome = sdp_parse(text, &theirs);
     if (outcome != SDP_OK)
-        return peer_refuse(p, now, "%s, line %u: %s", what, theirs.error_line,
-                           sdp_outcome_name(outcome));
+        return peer_signaling_refuse(p, now, "%s, line %u: %s", what, theirs.error_line,
+                                     sdp_outcome_name(outcome));
     if (is_stale(p)) {
         trace(&p->trace, now, "an older %s: ignored", what);
         return true;
     }
     const char *why = description_check(p, answer, &role);
     if (why)
-        return peer_refuse(p, now, "%s: %s", what, why);
+        return peer_signaling_refuse(p, now, "%s: %s", what, why);
 
     if (!answer && p->stats.signaling == PEER_HAVE_LOCAL_OFFER)
         rollback(p, now);

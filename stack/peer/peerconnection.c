@@ -97,7 +97,7 @@ static void destroy(void *peer)
 
 // ----------------------------------------------------------------------------------------- input
 
-enum peer_drop peer_refused(struct peer *p, const char *by, const char *why)
+enum peer_drop peer_datagram_refuse(struct peer *p, const char *by, const char *why)
 {
     p->refused_by = by;
     p->refusal = why;
@@ -116,7 +116,7 @@ static enum peer_drop base_input(struct peer *p, nanotime now, const struct data
         p->stats.stun_received++;
         enum ice_drop drop = ice_agent_input(p->ice, now, datagram);
         if (drop != ICE_KEPT)
-            return peer_refused(p, "ICE", ice_drop_name(drop));
+            return peer_datagram_refuse(p, "ICE", ice_drop_name(drop));
         peer_data_authenticated(p, datagram);
         return PEER_KEPT;
     }
@@ -168,8 +168,9 @@ static enum peer_drop input(void *peer, nanotime now, const struct datagram *dat
         break;
     case GATHER_REFUSED:
         touch(p);
-        drop = p->closing == PEER_OPEN ? peer_refused(p, "gathering", "no answer of a server")
-                                       : PEER_AFTER_CLOSE;
+        drop = p->closing == PEER_OPEN
+                   ? peer_datagram_refuse(p, "gathering", "no answer of a server")
+                   : PEER_AFTER_CLOSE;
         break;
     case GATHER_NOT_OURS:
         touched_by(p, datagram->bytes);
@@ -186,7 +187,7 @@ static void stream_event(void *peer, nanotime now, unsigned stream, enum peer_st
     struct datagram datagram = {.bytes = bytes};
     touch(p);
     if (gather_stream_event(&p->gather, now, stream, event, bytes) == GATHER_REFUSED)
-        dropped(p, now, &datagram, peer_refused(p, "gathering", "no answer of a server"));
+        dropped(p, now, &datagram, peer_datagram_refuse(p, "gathering", "no answer of a server"));
 }
 
 // ---------------------------------------------------------------------------------------- output
