@@ -3,7 +3,7 @@
 
 #define TRACK(prefix, group, field, unit, meaning)                                                 \
     {                                                                                              \
-        prefix #field, UNIT_##unit, offsetof(struct media_track_stats, group.field), meaning       \
+        prefix #field, UNIT_##unit, offsetof(struct media_track_stats, group.field), meaning, NULL \
     }
 #define IN(field, unit, meaning) TRACK("in.", in, field, unit, meaning)
 #define OUT(field, unit, meaning) TRACK("out.", out, field, unit, meaning)
@@ -12,7 +12,11 @@
 #define SOURCE(field, unit, meaning) TRACK("source.", source, field, unit, meaning)
 #define OWN(name, field, unit, meaning)                                                            \
     {                                                                                              \
-        name, UNIT_##unit, offsetof(struct media_track_stats, field), meaning                      \
+        name, UNIT_##unit, offsetof(struct media_track_stats, field), meaning, NULL                \
+    }
+#define COUNTED(name, field, unit, from, meaning)                                                  \
+    {                                                                                              \
+        name, UNIT_##unit, offsetof(struct media_track_stats, field), meaning, from                \
     }
 
 const struct media_member media_track_members[] = {
@@ -125,14 +129,14 @@ const struct media_member media_track_members[] = {
     OWN("damaged", quality.damaged, COUNT, "those whose checksum does not"),
     OWN("frames-missing", quality.frames_missing, COUNT, "by the counters that they bear"),
     OWN("layer", quality.layer, COUNT, "of a simulcast: the one received, lowest first"),
-    OWN("keyframes-since-asked", quality.keyframes_since_asked, COUNT,
-        "key frames decoded since `keyframe` in the timeline"),
+    COUNTED("keyframes-since-asked", quality.keyframes_since_asked, COUNT, "in.keyFramesDecoded",
+            "key frames decoded since `keyframe` in the timeline"),
     {0},
 };
 
 #define TRANSPORT(name, field, unit, meaning)                                                      \
     {                                                                                              \
-        name, UNIT_##unit, offsetof(struct media_transport_stats, field), meaning                  \
+        name, UNIT_##unit, offsetof(struct media_transport_stats, field), meaning, NULL            \
     }
 const struct media_member media_transport_members[] = {
     TRANSPORT("media.availableOutgoingBitrate", availableOutgoingBitrate, COUNT,

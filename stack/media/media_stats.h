@@ -159,6 +159,9 @@ struct media_member {
     enum media_unit unit;
     size_t offset; // in struct media_track_stats, or struct media_transport_stats
     const char *meaning;
+    // The member that whoever reads the statistics counts this one from: no peer tells it. NULL of
+    // all others.
+    const char *counted_from;
 };
 // Of a track, in groups: "in.", "out.", "remote-in.", "remote-out.", "source." before W3C names,
 // nothing before our own. Ends with a NULL name.

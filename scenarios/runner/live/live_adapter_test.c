@@ -238,6 +238,24 @@ static const struct media_member *member(const char *name)
     return NULL;
 }
 
+// What the runner counts itself no adapter can tell, but what it is counted from.
+static void test_live_adapter_tells_what_others_are_counted_from(void **state)
+{
+    (void)state;
+    struct media_track_stats stats = {0};
+    void *peer = adapter_new();
+    assert_int_equal(ops->track_add(peer, &video), 0);
+    assert_true(feed(peer, "{\"event\":\"stats\",\"tracks\":[{\"keyframes-since-asked\":3}]}\n"));
+    ops->track_stats(peer, 0, 0, &stats);
+    assert_int_equal(stats.quality.keyframes_since_asked, 0);
+    assert_false(live_adapter_tells_track(peer, 0, member("keyframes-since-asked")));
+    assert_true(
+        feed(peer, "{\"event\":\"stats\",\"tracks\":[{\"in\":{\"keyFramesDecoded\":3}}]}\n"));
+    assert_true(live_adapter_tells_track(peer, 0, member("keyframes-since-asked")));
+    assert_false(live_adapter_tells_track(peer, 1, member("keyframes-since-asked")));
+    ops->destroy(peer);
+}
+
 // Zero would say that there was none.
 static void test_live_adapter_knows_what_was_told(void **state)
 {
@@ -341,6 +359,7 @@ int main(void)
         cmocka_unit_test(test_live_adapter_bad_base64),
         cmocka_unit_test(test_live_adapter_floods),
         cmocka_unit_test(test_live_adapter_track_and_its_statistics),
+        cmocka_unit_test(test_live_adapter_tells_what_others_are_counted_from),
         cmocka_unit_test(test_live_adapter_knows_what_was_told),
         cmocka_unit_test(test_live_adapter_without_media),
         cmocka_unit_test(test_live_adapter_command_that_it_cannot),

@@ -415,6 +415,8 @@ static json_t *stats_encode(const struct media_member *members, const void *stat
     char group[NAME_MAX_LEN];
     json_t *to = json_object();
     for (const struct media_member *member = members; member->name; member++) {
+        if (member->counted_from)
+            continue;
         const char *name = group_of(member->name, group);
         json_t *in = group[0] ? json_object_get(to, group) : to;
         if (!in) {
@@ -436,14 +438,19 @@ static void stats_decode(const struct media_member *members, const json_t *from,
         const json_t *value = json_object_get(in, name);
         size_t i = (size_t)(member - members);
         assert(i < LIVE_MEMBERS_MAX);
-        if (value && value_decode(member, value, stats))
+        if (value && !member->counted_from && value_decode(member, value, stats))
             told->bits[i / 64] |= 1ull << i % 64;
     }
 }
 
-static bool is_told(const struct live_told *told, size_t member)
+static bool is_told(const struct live_told *told, const struct media_member *members,
+                    const struct media_member *member)
 {
-    return told->bits[member / 64] >> member % 64 & 1;
+    const char *by = member->counted_from ? member->counted_from : member->name;
+    size_t i = 0;
+    while (strcmp(members[i].name, by) != 0)
+        i++;
+    return told->bits[i / 64] >> i % 64 & 1;
 }
 
 json_t *live_track_stats_encode(const struct media_track_stats *stats)
@@ -459,7 +466,7 @@ void live_track_stats_decode(const json_t *from, struct media_track_stats *to,
 
 bool live_track_is_told(const struct live_told *told, const struct media_member *member)
 {
-    return is_told(told, (size_t)(member - media_track_members));
+    return is_told(told, media_track_members, member);
 }
 
 json_t *live_transport_stats_encode(const struct media_transport_stats *stats)
@@ -475,5 +482,5 @@ void live_transport_stats_decode(const json_t *from, struct media_transport_stat
 
 bool live_transport_is_told(const struct live_told *told, const struct media_member *member)
 {
-    return is_told(told, (size_t)(member - media_transport_members));
+    return is_told(told, media_transport_members, member);
 }

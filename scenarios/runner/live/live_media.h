@@ -19,7 +19,8 @@ bool live_media_command_decode(const json_t *from, struct media_command *to);
 // What it is called; also the word of `cannot` where a stack has no such thing.
 const char *live_media_command_name(enum media_command_kind kind);
 
-// Which members were ever told: one bit for each of media_track_members, or of the transport's.
+// Which members were ever told; what is counted from another, when that was. One bit for each of
+// media_track_members, or of the transport's.
 #define LIVE_MEMBERS_MAX 256
 struct live_told {
     uint64_t bits[LIVE_MEMBERS_MAX / 64];

@@ -8,7 +8,7 @@
 
 #define MEMBER(name, field, unit, meaning)                                                         \
     {                                                                                              \
-        name, UNIT_##unit, offsetof(struct call_decoded, field), meaning                           \
+        name, UNIT_##unit, offsetof(struct call_decoded, field), meaning, NULL                     \
     }
 const struct media_member call_decoded_members[] = {
     MEMBER("decoded", decoded, COUNT, "frames of a clip that a decoder took (decode: true)"),

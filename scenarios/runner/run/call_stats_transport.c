@@ -7,7 +7,7 @@
 
 #define PAIR(field, unit, meaning)                                                                 \
     {                                                                                              \
-        PAIR_PREFIX #field, UNIT_##unit, offsetof(struct ice_pair_stats, field), meaning           \
+        PAIR_PREFIX #field, UNIT_##unit, offsetof(struct ice_pair_stats, field), meaning, NULL     \
     }
 const struct media_member pair_members[] = {
     PAIR(packetsSent, COUNT, "DTLS, SRTP and SRTCP on the selected pair, no checks"),

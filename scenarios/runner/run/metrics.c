@@ -90,12 +90,7 @@ const char *metric_name(const struct metric_ref *ref)
 
 bool metric_is_told(const struct run *run, const struct metric_ref *ref)
 {
-    if (!run->live)
-        return true;
-    struct metric_ref told = *ref;
-    if (ref->member && strcmp(ref->member->name, "keyframes-since-asked") == 0) // call_track_stats
-        told.member = metrics_media_find(media_track_members, bytes_text("in.keyFramesDecoded"));
-    return live_run_tells(run, &told);
+    return !run->live || live_run_tells(run, ref);
 }
 
 bool metric_needs_network(const struct metric_ref *ref)
