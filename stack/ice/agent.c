@@ -259,7 +259,7 @@ nanotime ice_agent_deadline(const struct ice_agent *agent)
         return agent->now;
     if (agent->state == ICE_FAILED || agent->state == ICE_CLOSED)
         return TIME_NEVER;
-    if (can_start(agent))
+    if (can_start(agent) || ice_pairs_may_thaw(agent))
         return agent->now;
     nanotime at = time_min(ice_consent_deadline(agent), ice_nomination_deadline(agent));
     if (!agent->patience_over)

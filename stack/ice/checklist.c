@@ -319,12 +319,17 @@ static bool is_held_back(const struct ice_agent *agent, uint32_t foundation)
     return false;
 }
 
+bool ice_pairs_may_thaw(const struct ice_agent *agent)
+{
+    return agent->started && !agent->frozen_stuck && agent->nominated == NO_INDEX &&
+           agent->pairs_in[PAIR_FROZEN] > 0 && agent->pairs_in[PAIR_WAITING] == 0 &&
+           agent->queue_first == NO_INDEX;
+}
+
 // RFC 8445 6.1.4.2, step 2: nothing waits, so unfreeze what nothing holds back.
 void ice_pairs_thaw(struct ice_agent *agent, nanotime now)
 {
-    if (!agent->started || agent->frozen_stuck || agent->nominated != NO_INDEX ||
-        agent->pairs_in[PAIR_FROZEN] == 0 || agent->pairs_in[PAIR_WAITING] > 0 ||
-        agent->queue_first != NO_INDEX)
+    if (!ice_pairs_may_thaw(agent))
         return;
     agent->frozen_stuck = true;
     for (unsigned i = 0; i < agent->pairs_count; i++) {

@@ -255,6 +255,7 @@ void ice_pairs_update(struct ice_agent *agent); // priorities anew, and the orde
 void ice_pairs_unfreeze(struct ice_agent *agent, nanotime now, uint32_t foundation);
 void ice_pairs_start(struct ice_agent *agent, nanotime now);
 void ice_pairs_thaw(struct ice_agent *agent, nanotime now);
+bool ice_pairs_may_thaw(const struct ice_agent *agent); // is it worth looking?
 bool ice_pairs_are_done(const struct ice_agent *agent); // no check is left to do
 void ice_queue_push(struct ice_agent *agent, uint16_t slot);
 void ice_queue_remove(struct ice_agent *agent, uint16_t slot);

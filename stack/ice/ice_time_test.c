@@ -508,6 +508,58 @@ static void test_ice_closed_agent_is_silent(void **state)
     duo_free(duo);
 }
 
+// --------------------------------------------------------------------------------------- commands
+
+// As an owner that keeps to the contract: after a command it asks for the deadline, and polls then.
+static nanotime duo_due(struct duo *duo, unsigned side)
+{
+    nanotime due = ice_agent_deadline(duo->side[side].agent);
+    return due < duo->now ? duo->now : due;
+}
+
+// The pair of a candidate that comes late is frozen when a better one of its foundation failed, and
+// nothing else would ever wake the agent to look at it.
+static void test_ice_late_candidate_is_due_at_once(void **state)
+{
+    (void)state;
+    struct duo *duo = duo_new(ICE_CONTROLLING, ICE_CONTROLLED);
+    duo_host(duo, 0, "10.0.0.1:1000", true);
+    const struct ice_candidate *first = duo_host(duo, 1, "10.0.0.2:2000", true);
+    duo_start(duo);
+    duo->drop = answer_400;
+    duo_run(duo, 2 * S);
+    assert_true(duo_traced(duo, "10.0.0.1:1000 > 10.0.0.2:2000 failed"));
+    struct ice_candidate late = *first; // of the same foundation
+    late.addr = late.base = at("10.0.0.2:2001");
+    late.priority = first->priority - 1;
+    assert_true(ice_agent_add_remote(duo->side[0].agent, duo->now, &late));
+    assert_int_equal(duo_due(duo, 0), duo->now);
+    duo_drain(duo);
+    assert_true(duo_traced(duo, "check 10.0.0.1:1000 > 10.0.0.2:2001"));
+    duo_free(duo);
+}
+
+// The end of candidates settles that nothing better comes: the nomination waits no longer.
+static void test_ice_end_of_candidates_makes_the_nomination_due(void **state)
+{
+    (void)state;
+    struct duo *duo = duo_new(ICE_CONTROLLING, ICE_CONTROLLED);
+    duo_socket(duo, 0, "10.0.0.1:1000", false);
+    struct ice_candidate relay = candidate(ICE_RELAY, "10.0.0.1:1000", NULL);
+    duo_add(duo, 0, &relay, true);
+    duo_host(duo, 1, "10.0.0.2:2000", true);
+    duo_start(duo);
+    duo_run(duo, 100 * MS);
+    assert_int_equal(duo_state(duo, 0), ICE_CONNECTED);
+    ice_agent_local_done(duo->side[0].agent, duo->now);
+    assert_int_equal(duo_due(duo, 0), 520 * MS); // valid since 20 ms: a better one may come
+    ice_agent_remote_done(duo->side[0].agent, duo->now);
+    assert_int_equal(duo_due(duo, 0), duo->now);
+    duo_drain(duo);
+    assert_true(duo_traced(duo, "to be nominated"));
+    duo_free(duo);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -527,6 +579,8 @@ int main(void)
         cmocka_unit_test(test_ice_restart_after_the_path_died),
         cmocka_unit_test(test_ice_restart_that_fails),
         cmocka_unit_test(test_ice_closed_agent_is_silent),
+        cmocka_unit_test(test_ice_late_candidate_is_due_at_once),
+        cmocka_unit_test(test_ice_end_of_candidates_makes_the_nomination_due),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -149,12 +149,6 @@ static bool can_nominate(const struct ice_agent *agent)
            agent->nominating == NO_INDEX && ice_is_running(agent) && has_valid(agent);
 }
 
-nanotime ice_nomination_deadline(const struct ice_agent *agent)
-{
-    return can_nominate(agent) ? time_add(agent->valid_at, agent->config.nomination_wait)
-                               : TIME_NEVER;
-}
-
 static bool may_be_beaten(const struct ice_agent *agent, const struct pair *best)
 {
     for (unsigned i = 0; i < agent->pairs_count; i++) {
@@ -170,12 +164,26 @@ static bool may_be_beaten(const struct ice_agent *agent, const struct pair *best
            ice_pair_remote(agent, best)->is.type != ICE_HOST;
 }
 
+// What is nominated, and when: by `nomination_wait`, and at once when nothing can beat it.
+static nanotime nomination_at(const struct ice_agent *agent, uint16_t best)
+{
+    return may_be_beaten(agent, &agent->pairs[best])
+               ? time_add(agent->valid_at, agent->config.nomination_wait)
+               : agent->now;
+}
+
+nanotime ice_nomination_deadline(const struct ice_agent *agent)
+{
+    return can_nominate(agent) ? nomination_at(agent, best_valid(agent, agent->now, false))
+                               : TIME_NEVER;
+}
+
 void ice_nomination_consider(struct ice_agent *agent, nanotime now)
 {
     if (!can_nominate(agent))
         return;
     uint16_t best = best_valid(agent, now, false);
-    if (now < ice_nomination_deadline(agent) && may_be_beaten(agent, &agent->pairs[best]))
+    if (now < nomination_at(agent, best))
         return;
     // RFC 8445 8.1.1: repeat the check that made the pair valid, now with USE-CANDIDATE.
     uint16_t slot = agent->pairs[best].checked_by;
