@@ -76,6 +76,12 @@ void turn_server_stream_closed(struct turn_server *server, nanotime now, unsigne
         return;
     forget(server, now, stream);
     connection->open = false;
+    // The next connection may have this number: what waits to be sent is not for its client.
+    for (uint64_t at = server->queue.first; at < server->queue.end; at++) {
+        const struct turn_queue_slot *slot = &server->queue.slots[at % TURN_QUEUE_MAX];
+        if (slot->kind == TURN_SERVER_STREAM_SEND && slot->stream == stream)
+            turn_queue_cancel(&server->queue, at);
+    }
 }
 
 static void close_soon(struct turn_server *server, unsigned stream)

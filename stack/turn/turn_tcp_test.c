@@ -337,6 +337,25 @@ static void test_turn_tcp_streams_are_bounded(void **state)
     line_free(&l);
 }
 
+// A number that is used again is another client's: what waited for the first is not for it.
+static void test_turn_tcp_number_used_again(void **state)
+{
+    (void)state;
+    struct turn_server_config config = world_server_config();
+    struct line l = line_new(&config, true);
+    allocate(&l);
+    struct datagram data = {l.peer, l.relay, bytes_text("secret")};
+    assert_int_equal(turn_server_input(l.server, l.now, &data), TURN_KEPT);
+    turn_server_stream_closed(l.server, l.now, STREAM);
+    struct addr other = world_addr("198.51.100.66:6666");
+    assert_true(turn_server_stream_open(l.server, l.now, STREAM, &other));
+    struct turn_server_output out;
+    while (turn_server_poll(l.server, l.now, &out))
+        assert_int_equal(out.kind, TURN_SERVER_UNBIND);
+    assert_int_equal(turn_server_stats(l.server).allocations_live, 0);
+    line_free(&l);
+}
+
 static void test_turn_tcp_bind_failed_is_told_there(void **state)
 {
     (void)state;
@@ -392,6 +411,7 @@ int main(void)
         cmocka_unit_test(test_turn_tcp_reset_closes_all),
         cmocka_unit_test(test_turn_tcp_same_address_by_udp),
         cmocka_unit_test(test_turn_tcp_streams_are_bounded),
+        cmocka_unit_test(test_turn_tcp_number_used_again),
         cmocka_unit_test(test_turn_tcp_bind_failed_is_told_there),
         cmocka_unit_test(test_turn_tcp_flood_has_a_name),
     };
