@@ -111,16 +111,21 @@ bool stun_auth_check(struct stun_auth *auth, const struct stun_msg *response)
                         : stun_check_integrity(response, auth->key);
 }
 
+bool stun_auth_is_stripped(const struct stun_msg *response)
+{
+    uint32_t features = 0;
+    return stun_nonce_features(response->nonce, &features) &&
+           features & STUN_FEATURE_PASSWORD_ALGORITHMS &&
+           !stun_has(response, STUN_PASSWORD_ALGORITHMS);
+}
+
 static enum stun_auth_step choose_algorithm(const struct stun_msg *error,
                                             enum stun_password_algorithm *out)
 {
     *out = STUN_MD5;
-    bool listed = stun_has(error, STUN_PASSWORD_ALGORITHMS);
-    uint32_t features = 0;
-    if (stun_nonce_features(error->nonce, &features) &&
-        features & STUN_FEATURE_PASSWORD_ALGORITHMS && !listed)
+    if (stun_auth_is_stripped(error))
         return STUN_AUTH_BID_DOWN; // RFC 8489 9.2.5: MUST NOT retry
-    if (!listed)
+    if (!stun_has(error, STUN_PASSWORD_ALGORITHMS))
         return STUN_AUTH_RETRY;
     if (error->password_algorithms.len > STUN_ALGORITHMS_MAX ||
         !stun_algorithms_pick(error->password_algorithms, out))

@@ -37,6 +37,10 @@ void stun_auth_add(struct stun_auth *auth, struct stun_writer *s);
 // Is the answer to an authenticated request signed with our key? (Not asked for 401 and 438.)
 bool stun_auth_check(struct stun_auth *auth, const struct stun_msg *response);
 
+// RFC 8489 9.2.5: its nonce announces password algorithms, and their list is gone: somebody took it
+// out on the way. Such a challenge is not met (STUN_AUTH_BID_DOWN), any other such answer ignored.
+bool stun_auth_is_stripped(const struct stun_msg *response);
+
 enum stun_auth_step {
     STUN_AUTH_RETRY,       // send the request again, newly made
     STUN_AUTH_REFUSED,     // these credentials were tried in this realm: it is of no use

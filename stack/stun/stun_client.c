@@ -33,6 +33,7 @@ static void request(struct stun_client *client, nanotime now)
         stun_add_u32(&s, STUN_CHANGE_REQUEST, change);
     if (config->response_port) // RFC 5780 7.5: the port, then two bytes of padding
         stun_add_u32(&s, STUN_RESPONSE_PORT, (uint32_t)config->response_port << 16);
+    client->result.forged = false;
     client->authenticated = client->auth && stun_auth_is_ready(client->auth);
     if (client->authenticated)
         stun_auth_add(client->auth, &s);
@@ -75,11 +76,14 @@ static void finish(struct stun_client *client, enum stun_client_state state)
 // The answer may be taken for what it says: right integrity, or none was due.
 static bool is_trusted(struct stun_client *client, const struct stun_msg *msg)
 {
+    bool challenge = msg->class == STUN_ERROR && (msg->error_code == STUN_UNAUTHENTICATED ||
+                                                  msg->error_code == STUN_STALE_NONCE);
+    if (!challenge && stun_auth_is_stripped(msg))
+        return false;
     if (!client->authenticated || stun_auth_check(client->auth, msg))
         return true;
     // RFC 8489 9.1.4, 9.2.5: an answer without integrity is discarded, but for a challenge.
-    return msg->class == STUN_ERROR && !msg->integrity_at && !msg->integrity256_at &&
-           (msg->error_code == STUN_UNAUTHENTICATED || msg->error_code == STUN_STALE_NONCE);
+    return challenge && !msg->integrity_at && !msg->integrity256_at;
 }
 
 static void answered(struct stun_client *client, nanotime now, const struct stun_msg *msg)
@@ -114,8 +118,12 @@ bool stun_client_input(struct stun_client *client, nanotime now, const struct da
     bool moved = client->config.change_ip || client->config.change_port;
     if (!moved && !addr_equal(&datagram->from, &client->config.server))
         return false;
-    if (!is_trusted(client, &msg))
+    if (!is_trusted(client, &msg)) {
+        // RFC 8489 9.2.5: an unsigned 400 is as if it had never come.
+        bool is_unsigned = !msg.integrity_at && !msg.integrity256_at;
+        client->result.forged |= !is_unsigned || msg.error_code != STUN_BAD_REQUEST;
         return false;
+    }
 
     client->result.from = datagram->from;
     bool challenge = msg.class == STUN_ERROR &&

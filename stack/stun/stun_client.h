@@ -48,8 +48,11 @@ struct stun_client_result {
     struct addr response_origin, other_address; // RFC 5780; none where the server has no such thing
     struct addr from;                           // where the answer really came from
     unsigned error_code;                        // of STUN_CLIENT_REFUSED
-    unsigned sent;                              // transmissions of the last request
-    nanotime round_trip;                        // since its last transmission
+    // An answer came that did not count for its integrity: with STUN_CLIENT_TIMED_OUT that, and no
+    // silence, is what ended it (RFC 8489 9.1.4, 9.2.5).
+    bool forged;
+    unsigned sent;       // transmissions of the last request
+    nanotime round_trip; // since its last transmission
 };
 struct stun_client_result stun_client_result(const struct stun_client *client);
 

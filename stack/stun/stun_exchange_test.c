@@ -275,7 +275,32 @@ static void test_stun_client_with_credentials_wants_a_signed_answer(void **state
     struct datagram answer;
     assert_false(exchange(client, &server, 0, &answer)); // this server signs nothing
     assert_int_equal(stun_client_result(client).state, STUN_CLIENT_ASKING);
+    // RFC 8489 9.1.4: not the silence of a server is what ends it.
+    assert_true(stun_client_result(client).forged);
     stun_client_free(client);
+}
+
+// RFC 8489 9.2.5: the nonce promises a list of algorithms that is not there.
+static void test_stun_client_ignores_a_stripped_answer(void **state)
+{
+    (void)state;
+    struct stun_client_config config = client_config();
+    for (int whole = 0; whole < 2; whole++) {
+        struct stun_client *client = stun_client_new(&config, 0);
+        struct datagram request;
+        struct stun_msg asked;
+        assert_true(stun_client_poll(client, 0, &request));
+        assert_int_equal(stun_decode(request.bytes, &asked), STUN_OK);
+        struct stun_writer s =
+            stun_begin(buffer, sizeof buffer, STUN_ERROR, STUN_BINDING, asked.id);
+        stun_add_error(&s, 420, bytes_text(""));
+        stun_add_bytes(&s, STUN_NONCE, bytes_text("obMatJos2AAABxyz"));
+        if (whole)
+            stun_add_bytes(&s, STUN_PASSWORD_ALGORITHMS, bytes_of(both, sizeof both));
+        struct datagram answer = {request.to, request.from, stun_end(&s)};
+        assert_int_equal(stun_client_input(client, 0, &answer), whole);
+        stun_client_free(client);
+    }
 }
 
 // RFC 5780 7.2: each combination of the two flags, asked at each of the four sockets.
@@ -414,6 +439,7 @@ int main(void)
         cmocka_unit_test(test_stun_client_ignores_strangers),
         cmocka_unit_test(test_stun_client_gives_up),
         cmocka_unit_test(test_stun_client_with_credentials_wants_a_signed_answer),
+        cmocka_unit_test(test_stun_client_ignores_a_stripped_answer),
         cmocka_unit_test(test_stun_server_changes_address_as_asked),
         cmocka_unit_test(test_stun_server_response_port),
         cmocka_unit_test(test_stun_server_with_one_address_refuses_to_change),

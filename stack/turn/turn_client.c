@@ -361,7 +361,7 @@ enum turn_drop turn_client_input(struct turn_client *client, nanotime now,
     if (drop != TURN_KEPT)
         trace(&client->config.trace, now, "datagram from %s dropped: %s",
               addr_print(&datagram->from, from), turn_drop_name(drop));
-    else
+    if (drop == TURN_KEPT || drop == TURN_BAD_INTEGRITY) // over TCP that ends a request
         client->wake_at = now;
     return drop;
 }

@@ -26,6 +26,7 @@ struct turn_request {
     uint8_t id[STUN_ID_LEN];
     struct stun_rto rto;
     bool authenticated;
+    bool forged; // an answer came whose integrity was missing or wrong
     unsigned stale, server_errors;
     uint8_t *message; // owned
     size_t message_len;

@@ -73,6 +73,7 @@ static void make(struct turn_client *client, nanotime at, struct turn_request *r
     struct stun_writer s = stun_begin(buffer, sizeof buffer, STUN_REQUEST,
                                       (uint16_t)methods[request->what], request->id);
     add_contents(client, request, &s);
+    request->forged = false;
     request->authenticated = stun_auth_is_ready(client->auth);
     stun_auth_add(client->auth, &s);
     struct bytes message = stun_end(&s);
@@ -271,6 +272,14 @@ static bool retried(struct turn_client *client, nanotime now, struct turn_reques
     return true;
 }
 
+// There is no permission to wait for any more: one that is given later is for later datagrams.
+static void forget_waiting(struct turn_client *client, const struct turn_request *request)
+{
+    for (unsigned i = 0; request->what == TURN_WHAT_PERMISSION && i < client->peers_count; i++)
+        if (client->peers[i].permission == request->target)
+            client->peers[i].is_waiting = false;
+}
+
 static void refused(struct turn_client *client, nanotime now, struct turn_request *request,
                     const struct stun_msg *msg)
 {
@@ -288,22 +297,32 @@ static void refused(struct turn_client *client, nanotime now, struct turn_reques
     }
     grant->refused = true;
     grant->next_at = TIME_NEVER;
+    forget_waiting(client, request);
     trace(&client->config.trace, now, "%s refused: %u",
           stun_method_name((uint16_t)methods[request->what]), msg->error_code);
 }
 
 void turn_request_timeout(struct turn_client *client, nanotime now, struct turn_request *request)
 {
+    // RFC 8489 9.2.5: with answers that did not count, it was no timeout.
+    const char *why = request->forged ? "no answer with the right integrity" : "no answer";
     turn_request_end(client, request);
     struct turn_grant *grant = grant_of(client, request);
-    trace(&client->config.trace, now, "%s: no answer",
-          stun_method_name((uint16_t)methods[request->what]));
-    if (request->what == TURN_WHAT_RELEASE)
+    trace(&client->config.trace, now, "%s: %s", stun_method_name((uint16_t)methods[request->what]),
+          why);
+    if (request->what == TURN_WHAT_RELEASE) {
         turn_client_set_state(client, now, TURN_RELEASED);
-    else if (!grant)
-        turn_client_fail(client, now, 0, bytes_text("no answer"));
-    else
+    } else if (!grant) {
+        turn_client_fail(client, now, 0, bytes_text(why));
+    } else {
         grant->next_at = TIME_NEVER; // the next datagram to that peer asks again
+        forget_waiting(client, request);
+    }
+}
+
+static bool is_unsigned(const struct stun_msg *msg)
+{
+    return !msg->integrity_at && !msg->integrity256_at;
 }
 
 // RFC 8489 9.2.5: which answers count. What is not signed is discarded as if it had never come,
@@ -311,10 +330,13 @@ void turn_request_timeout(struct turn_client *client, nanotime now, struct turn_
 static bool is_trusted(struct turn_client *client, const struct turn_request *request,
                        const struct stun_msg *msg)
 {
+    bool challenge = msg->class == STUN_ERROR && (msg->error_code == STUN_UNAUTHENTICATED ||
+                                                  msg->error_code == STUN_STALE_NONCE);
+    if (!challenge && stun_auth_is_stripped(msg))
+        return false;
     if (!request->authenticated || stun_auth_check(client->auth, msg))
         return true;
-    return msg->class == STUN_ERROR && !msg->integrity_at && !msg->integrity256_at &&
-           (msg->error_code == STUN_UNAUTHENTICATED || msg->error_code == STUN_STALE_NONCE);
+    return challenge && is_unsigned(msg);
 }
 
 static bool is_complete(const struct turn_request *request, const struct stun_msg *msg)
@@ -338,8 +360,15 @@ enum turn_drop turn_request_answer(struct turn_client *client, nanotime now,
         return TURN_UNKNOWN_TRANSACTION;
     if (msg->method != methods[request->what] || !is_complete(request, msg))
         return TURN_MALFORMED;
-    if (!is_trusted(client, request, msg))
+    if (!is_trusted(client, request, msg)) {
+        // RFC 8489 9.2.5: an unsigned 400 is as if it had never come; else, over TCP, where nothing
+        // is sent again, the transaction ends at once.
+        bool never = is_unsigned(msg) && msg->error_code == STUN_BAD_REQUEST;
+        request->forged |= !never;
+        if (client->config.stream && !never)
+            turn_request_timeout(client, now, request);
         return TURN_BAD_INTEGRITY;
+    }
     struct stun_msg strange = *msg;
     if (msg->unknown_count) { // RFC 8489 6.3.3, 6.3.4: such an answer fails the transaction
         strange.class = STUN_ERROR;

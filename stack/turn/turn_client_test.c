@@ -321,6 +321,108 @@ static void test_turn_client_refused_permission(void **state)
     assert_false(turn_client_send(play.client, play.now, &peer, bytes_text("x")));
     turn_client_permit(play.client, play.now, &peer.ip); // asked for by name: again
     expect(&play, STUN_CREATE_PERMISSION);
+    reply(&play, STUN_SUCCESS);
+    send_signed(&play);
+    expect(&play, 0); // the datagram that waited for the refused one is gone
+    assert_true(turn_client_send(play.client, play.now, &peer, bytes_text("y")));
+    expect(&play, STUN_SEND);
+    assert_true(bytes_is(play.msg.data, "y"));
+    play_free(&play);
+}
+
+// One that is asked for in vain leaves nothing to be sent later, either.
+static void test_turn_client_unanswered_permission(void **state)
+{
+    (void)state;
+    struct play play = allocated();
+    struct addr peer = world_addr("203.0.113.9:7000");
+    assert_true(turn_client_send(play.client, play.now, &peer, bytes_text("x")));
+    struct turn_output out;
+    nanotime end = play.now + 40 * TIME_S;
+    for (; play.now < end; play.now = turn_client_deadline(play.client))
+        while (turn_client_poll(play.client, play.now, &out))
+            ;
+    play.now = end;
+    turn_client_permit(play.client, play.now, &peer.ip);
+    expect(&play, STUN_CREATE_PERMISSION);
+    reply(&play, STUN_SUCCESS);
+    send_signed(&play);
+    expect(&play, 0);
+    play_free(&play);
+}
+
+// RFC 8489 9.2.5: without its list of algorithms, an answer with such a nonce is ignored.
+static void test_turn_client_stripped_answer_is_ignored(void **state)
+{
+    (void)state;
+    struct play play = play_new(world_client_config());
+    expect(&play, STUN_ALLOCATE);
+    refuse(&play, 508); // nothing was signed yet
+    stun_add_bytes(&play.s, STUN_NONCE, bytes_text("obMatJos2AAABxyz"));
+    assert_int_equal(deliver(&play, stun_end(&play.s)), TURN_BAD_INTEGRITY);
+    challenge(&play, 401, "nonce-1");
+    expect(&play, STUN_ALLOCATE);
+    grant(&play);
+    stun_add_bytes(&play.s, STUN_NONCE, bytes_text("obMatJos2AAABxyz"));
+    assert_int_equal(send_signed(&play), TURN_BAD_INTEGRITY);
+    assert_int_equal(turn_client_state(play.client), TURN_ALLOCATING);
+    grant(&play);
+    stun_add_bytes(&play.s, STUN_NONCE, bytes_text("obMatJos2AAAAxyz")); // promises no list
+    assert_int_equal(send_signed(&play), TURN_KEPT);
+    assert_int_equal(turn_client_state(play.client), TURN_ALLOCATED);
+    play_free(&play);
+}
+
+// RFC 8489 9.2.5: what ended a request of which all answers were discarded is told.
+static void test_turn_client_forged_answers_are_told(void **state)
+{
+    (void)state;
+    for (int forged = 0; forged < 2; forged++) {
+        struct play play = play_new(world_client_config());
+        to_authenticated(&play);
+        refuse(&play, 400); // as if it had never come
+        assert_int_equal(deliver(&play, stun_end(&play.s)), TURN_BAD_INTEGRITY);
+        grant(&play);
+        if (forged)
+            assert_int_equal(deliver(&play, stun_end(&play.s)), TURN_BAD_INTEGRITY);
+        struct turn_output out;
+        while ((play.now = turn_client_deadline(play.client)) < TIME_NEVER)
+            while (turn_client_poll(play.client, play.now, &out))
+                ;
+        struct bytes reason;
+        assert_int_equal(turn_client_failure(play.client, &reason), 0);
+        assert_true(bytes_is(reason, forged ? "no answer with the right integrity" : "no answer"));
+        play_free(&play);
+    }
+}
+
+// RFC 8489 9.2.5: over TCP, where nothing is sent again, such an answer ends it at once.
+static void test_turn_client_forged_answer_by_tcp(void **state)
+{
+    (void)state;
+    struct turn_client_config config = world_client_config();
+    config.stream = true;
+    struct play play = play_new(config);
+    to_authenticated(&play);
+    grant(&play);
+    assert_int_equal(send_signed(&play), TURN_KEPT);
+    turn_client_permit(play.client, play.now, &play.local.ip);
+    expect(&play, STUN_CREATE_PERMISSION);
+    refuse(&play, 400);
+    assert_int_equal(deliver(&play, stun_end(&play.s)), TURN_BAD_INTEGRITY);
+    reply(&play, STUN_SUCCESS);
+    assert_int_equal(deliver(&play, stun_end(&play.s)), TURN_BAD_INTEGRITY);
+    assert_int_equal(send_signed(&play), TURN_UNKNOWN_TRANSACTION); // too late
+    turn_client_permit(play.client, play.now, &play.local.ip);
+    expect(&play, STUN_CREATE_PERMISSION);
+    turn_client_refresh(play.client, play.now);
+    expect(&play, STUN_REFRESH);
+    reply(&play, STUN_SUCCESS);
+    stun_add_u32(&play.s, STUN_LIFETIME, 600);
+    assert_int_equal(deliver(&play, stun_end(&play.s)), TURN_BAD_INTEGRITY);
+    expect(&play, 0);
+    assert_int_equal(turn_client_state(play.client), TURN_FAILED);
+    assert_int_equal(turn_client_deadline(play.client), TIME_NEVER);
     play_free(&play);
 }
 
@@ -535,6 +637,10 @@ int main(void)
         cmocka_unit_test(test_turn_client_redirection_loops_and_forgeries),
         cmocka_unit_test(test_turn_client_answers_that_do_not_count),
         cmocka_unit_test(test_turn_client_refused_permission),
+        cmocka_unit_test(test_turn_client_unanswered_permission),
+        cmocka_unit_test(test_turn_client_stripped_answer_is_ignored),
+        cmocka_unit_test(test_turn_client_forged_answers_are_told),
+        cmocka_unit_test(test_turn_client_forged_answer_by_tcp),
         cmocka_unit_test(test_turn_client_refused_channel_falls_back_to_indications),
         cmocka_unit_test(test_turn_client_data_only_from_permitted_peers),
         cmocka_unit_test(test_turn_client_tables_are_bounded),
