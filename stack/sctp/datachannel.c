@@ -22,8 +22,9 @@ struct channel {
     bool in_reset;  // the peer's stream is reset
     bool out_asked; // ours is to be
     bool out_reset; // and is
-    bool blocked;   // in the list of those to be told when there is room
-    bool owes_ack;
+    bool blocked;   // in the list of those that wait until there is room: to
+    bool owes_ack;  // acknowledge, and
+    bool refused;   // to be told so, for a message of theirs was not taken
     struct channel_stats stats;
 };
 
@@ -409,10 +410,14 @@ static void writable(struct channels *channels, nanotime now)
         unsigned handle = channels->blocked.at[i];
         struct channel *channel = &channels->at[handle];
         channel->blocked = false;
+        if (channel->state != CHANNEL_OPEN && channel->state != CHANNEL_CONNECTING)
+            continue;
         if (channel->owes_ack)
             ack_send(channels, now, channel);
-        else if (channel->state == CHANNEL_OPEN || channel->state == CHANNEL_CONNECTING)
-            signal_push(channels, CHANNELS_BUFFERED_LOW, handle, false);
+        if (channel->owes_ack || !channel->refused)
+            continue;
+        channel->refused = false;
+        signal_push(channels, CHANNELS_BUFFERED_LOW, handle, false);
     }
 }
 
@@ -573,6 +578,7 @@ enum sctp_send_result channel_send(struct channels *channels, nanotime now, unsi
         c->stats.messages_sent++;
         c->stats.bytes_sent += message.len;
     } else if (result == SCTP_WOULD_BLOCK) {
+        c->refused = true;
         blocked_add(channels, channel);
     }
     return result;

@@ -585,6 +585,69 @@ static void test_channel_refused_by_the_peer(void **state)
     duo_free(duo);
 }
 
+// The peer's stream 1 carries a channel; our reset of our side is lost. The peer resets its own and
+// opens anew: our side of the new channel must wait for the old reset.
+static struct duo *duo_reset_unanswered(void)
+{
+    static const uint8_t open[] = {3, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0};
+    struct duo *duo = duo_new(true);
+    connect_both(duo);
+    bare_say(duo, 1, PPID_DCEP, open, sizeof open);
+    channel_close(duo->ends[0].channels, duo->now, 0);
+    duo->loss = RNG_BILLION;
+    drain(duo);
+    duo->loss = 0;
+    assert_true(sctp_reset_stream(duo->ends[1].bare, duo->now, 1));
+    run(duo, 2 * DELAY);
+    duo->ends[1].bare_logged = 0;
+    struct sctp_message message = {1, PPID_DCEP, bytes_of(open, sizeof open)};
+    assert_int_equal(sctp_send(duo->ends[1].bare, duo->now, &message, (struct sctp_delivery){0}),
+                     SCTP_SENT);
+    run(duo, DELAY);
+    assert_int_equal(channel_state(duo->ends[0].channels, 0), CHANNEL_CLOSED);
+    assert_int_equal(channel_state(duo->ends[0].channels, 1), CHANNEL_OPEN);
+    return duo;
+}
+
+static unsigned bare_acks(const struct end *end)
+{
+    unsigned acks = 0;
+    for (unsigned i = 0; i < end->bare_logged; i++)
+        acks += end->bare_log[i].kind == SCTP_MESSAGE &&
+                end->bare_log[i].message.ppid == PPID_DCEP && end->bare_first[i] == 2;
+    return acks;
+}
+
+// Who was told to wait is told when that is over, whatever else waited.
+static void test_channel_blocked_behind_its_ack(void **state)
+{
+    (void)state;
+    struct duo *duo = duo_reset_unanswered();
+    assert_int_equal(say(duo, 0, 1, "x"), SCTP_WOULD_BLOCK);
+    run(duo, 5 * TIME_S);
+    assert_int_equal(bare_acks(&duo->ends[1]), 1);
+    assert_int_equal(count(&duo->ends[0], CHANNELS_BUFFERED_LOW), 1);
+    assert_int_equal(say(duo, 0, 1, "x"), SCTP_SENT);
+    duo_free(duo);
+}
+
+// An acknowledgement that is still owed when its channel closes is not sent any more.
+static void test_channel_closed_before_its_ack(void **state)
+{
+    (void)state;
+    struct duo *duo = duo_reset_unanswered();
+    channel_close(duo->ends[0].channels, duo->now, 1);
+    run(duo, 5 * TIME_S);
+    assert_int_equal(bare_acks(&duo->ends[1]), 0);
+    assert_int_equal(duo->ends[1].bare_log[duo->ends[1].bare_logged - 1].kind,
+                     SCTP_STREAM_RESET_IN);
+    assert_true(sctp_reset_stream(duo->ends[1].bare, duo->now, 1));
+    run(duo, 5 * TIME_S);
+    assert_int_equal(channel_state(duo->ends[0].channels, 1), CHANNEL_CLOSED);
+    assert_int_equal(bare_acks(&duo->ends[1]), 0);
+    duo_free(duo);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -603,6 +666,8 @@ int main(void)
         cmocka_unit_test(test_channel_padded_ack_opens),
         cmocka_unit_test(test_channel_opened_twice_is_closed),
         cmocka_unit_test(test_channel_refused_by_the_peer),
+        cmocka_unit_test(test_channel_blocked_behind_its_ack),
+        cmocka_unit_test(test_channel_closed_before_its_ack),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
