@@ -166,13 +166,14 @@ static unsigned handle_of(const struct channels *channels, const struct channel 
 
 // ------------------------------------------------------------------------------------- a channel
 
-static bool dcep_send(struct channels *channels, nanotime now, uint16_t id, struct bytes bytes)
+static enum sctp_send_result dcep_send(struct channels *channels, nanotime now, uint16_t id,
+                                       struct bytes bytes)
 {
     // RFC 8832 6: reliable, ordered, on the channel's own stream.
     struct sctp_message message = {id, PPID_DCEP, bytes};
     struct sctp_delivery delivery = {.beyond_buffer = true};
     stream_at(channels, id)->reset = false;
-    return sctp_send(channels->sctp, now, &message, delivery) == SCTP_SENT;
+    return sctp_send(channels->sctp, now, &message, delivery);
 }
 
 static void channel_opened(struct channels *channels, nanotime now, struct channel *channel,
@@ -184,6 +185,18 @@ static void channel_opened(struct channels *channels, nanotime now, struct chann
     signal_push(channels, CHANNELS_OPENED, handle_of(channels, channel), incoming);
 }
 
+static void channel_end(struct channels *channels, nanotime now, struct channel *channel)
+{
+    uint16_t id = channel->config.id;
+    channel->state = CHANNEL_CLOSED;
+    stream_at(channels, id)->handle = 0;
+    stream_at(channels, id)->reset = true;
+    if ((id & 1) == parity(channels->client) && id < channels->id_next)
+        channels->id_next = id;
+    trace(&channels->trace, now, "channel %u closed", id);
+    signal_push(channels, CHANNELS_CLOSED, handle_of(channels, channel), false);
+}
+
 // The association is up: negotiated channels are open, others ask.
 static void channel_begin(struct channels *channels, nanotime now, struct channel *channel)
 {
@@ -191,8 +204,9 @@ static void channel_begin(struct channels *channels, nanotime now, struct channe
     if (channel->config.negotiated) {
         channel->heard = true;
         channel_opened(channels, now, channel, false);
-    } else {
-        dcep_send(channels, now, channel->config.id, dcep_open_encode(&channel->config, space));
+    } else if (dcep_send(channels, now, channel->config.id,
+                         dcep_open_encode(&channel->config, space)) == SCTP_BAD_STREAM) {
+        channel_end(channels, now, channel); // the peer refused more streams before
     }
 }
 
@@ -213,21 +227,13 @@ static void blocked_add(struct channels *channels, unsigned handle)
 static void ack_send(struct channels *channels, nanotime now, struct channel *channel)
 {
     static const uint8_t ack[] = {DCEP_ACK};
-    channel->owes_ack = !dcep_send(channels, now, channel->config.id, bytes_of(ack, sizeof ack));
+    enum sctp_send_result result =
+        dcep_send(channels, now, channel->config.id, bytes_of(ack, sizeof ack));
+    channel->owes_ack = result == SCTP_WOULD_BLOCK;
     if (channel->owes_ack)
         blocked_add(channels, handle_of(channels, channel));
-}
-
-static void channel_end(struct channels *channels, nanotime now, struct channel *channel)
-{
-    uint16_t id = channel->config.id;
-    channel->state = CHANNEL_CLOSED;
-    stream_at(channels, id)->handle = 0;
-    stream_at(channels, id)->reset = true;
-    if ((id & 1) == parity(channels->client) && id < channels->id_next)
-        channels->id_next = id;
-    trace(&channels->trace, now, "channel %u closed", id);
-    signal_push(channels, CHANNELS_CLOSED, handle_of(channels, channel), false);
+    else if (result == SCTP_BAD_STREAM)
+        channel_end(channels, now, channel);
 }
 
 // Reset our side of a stream, unless it was not used since it was reset last. SCTP carries out one
@@ -297,8 +303,8 @@ static void open_arrived(struct channels *channels, nanotime now,
         return;
     }
     channels->at[handle].heard = true;
-    ack_send(channels, now, &channels->at[handle]);
     channel_opened(channels, now, &channels->at[handle], true);
+    ack_send(channels, now, &channels->at[handle]);
 }
 
 static void ack_arrived(struct channels *channels, nanotime now, const struct sctp_message *message)
@@ -389,6 +395,14 @@ static void reset_out_done(struct channels *channels, nanotime now, uint16_t str
         channel_end(channels, now, channel);
 }
 
+// The peer grants no stream for the channel: there is nothing to reset, nor to wait for.
+static void stream_refused(struct channels *channels, nanotime now, uint16_t stream)
+{
+    struct channel *channel = channel_of(channels, stream);
+    if (channel)
+        channel_end(channels, now, channel);
+}
+
 static void association_changed(struct channels *channels, nanotime now)
 {
     signal_push(channels, CHANNELS_STATE_CHANGED, 0, false);
@@ -456,6 +470,9 @@ static bool translate(struct channels *channels, nanotime now, const struct sctp
         return false;
     case SCTP_STREAM_LOW:
         stream_low(channels, from->stream);
+        return false;
+    case SCTP_STREAM_REFUSED:
+        stream_refused(channels, now, from->stream);
         return false;
     }
     return false;

@@ -41,7 +41,9 @@ enum channels_output_kind {
     CHANNELS_OPENED,  // `channel`: ours was acknowledged or is negotiated, or the peer's came in
     CHANNELS_MESSAGE, // `channel`, `bytes`, `text`
     CHANNELS_BUFFERED_LOW, // `channel`: its buffered amount fell to its threshold or below
-    CHANNELS_CLOSED,       // `channel`: both sides are reset, its id is free again
+    // `channel`: both sides are reset, its id is free again; or it could not be: the peer grants no
+    // stream for its id
+    CHANNELS_CLOSED,
 };
 struct channels_output {
     enum channels_output_kind kind;

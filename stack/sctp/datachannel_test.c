@@ -51,6 +51,7 @@ struct duo {
     unsigned flying;
     struct rng link;
     uint32_t loss;
+    bool denying; // the second end says to whatever it is asked by RE-CONFIG that it denies it
 };
 
 static struct duo *duo_new(bool bare)
@@ -85,6 +86,32 @@ static void duo_free(struct duo *duo)
     free(duo);
 }
 
+// RFC 9260 6.8: CRC-32C over the packet without it, the lowest byte first.
+static void checksum_set(uint8_t *packet, size_t len)
+{
+    uint32_t crc = UINT32_MAX;
+    memset(packet + 8, 0, 4);
+    for (size_t i = 0; i < len; i++) {
+        crc ^= packet[i];
+        for (int bit = 0; bit < 8; bit++)
+            crc = crc >> 1 ^ (crc & 1 ? 0x82f63b78 : 0);
+    }
+    for (int i = 0; i < 4; i++)
+        packet[8 + i] = (uint8_t)(~crc >> 8 * i);
+}
+
+// RFC 6525 4.4: the result in a Re-configuration Response Parameter becomes "denied".
+static void deny(uint8_t *packet, size_t len)
+{
+    for (size_t at = 12; at + 16 <= len;) {
+        size_t chunk_len = (size_t)(packet[at + 2] << 8 | packet[at + 3]);
+        if (packet[at] == 130 && packet[at + 5] == 16)
+            packet[at + 15] = 2;
+        at += (chunk_len + 3) / 4 * 4;
+    }
+    checksum_set(packet, len);
+}
+
 static void packet_send(struct duo *duo, int from, struct bytes bytes)
 {
     if (rng_chance(&duo->link, duo->loss))
@@ -95,6 +122,8 @@ static void packet_send(struct duo *duo, int from, struct bytes bytes)
     packet->to = 1 - from;
     packet->len = bytes.len;
     memcpy(packet->bytes, bytes.at, bytes.len);
+    if (duo->denying && from == 1)
+        deny(packet->bytes, packet->len);
     duo->flight[duo->flying++] = packet;
 }
 
@@ -648,6 +677,36 @@ static void test_channel_closed_before_its_ack(void **state)
     duo_free(duo);
 }
 
+// RFC 6525 5.2.6: a peer may deny more streams. A channel that needs one is closed, now and later.
+static void test_channel_without_a_stream_is_closed(void **state)
+{
+    (void)state;
+    struct duo *duo = duo_new(false);
+    connect_both(duo);
+    duo->denying = true;
+    unsigned streams = 64;
+    for (unsigned i = 0; i < streams / 2; i++)
+        assert_int_equal(open_one(duo, 0, "there"), i);
+    assert_int_equal(open_one(duo, 0, "beyond"), streams / 2);
+    assert_int_equal(say(duo, 0, (int)streams / 2, "x"), SCTP_SENT);
+    run(duo, 5 * TIME_S);
+    struct channels *channels = duo->ends[0].channels;
+    assert_int_equal(count(&duo->ends[0], CHANNELS_OPENED), streams / 2);
+    assert_int_equal(channel_state(channels, streams / 2), CHANNEL_CLOSED);
+    assert_int_equal(count(&duo->ends[0], CHANNELS_CLOSED), 1);
+    assert_int_equal(channel_buffered(channels, streams / 2), 0);
+    assert_int_equal(open_one(duo, 0, "beyond"), streams / 2 + 1);
+    run(duo, TIME_S);
+    assert_int_equal(channel_state(channels, streams / 2 + 1), CHANNEL_CLOSED);
+    assert_int_equal(count(&duo->ends[0], CHANNELS_CLOSED), 2);
+    assert_int_equal(say(duo, 0, 0, "x"), SCTP_SENT); // the others go on
+    duo->denying = false;
+    channel_close(channels, duo->now, 0);
+    run(duo, 5 * TIME_S);
+    assert_int_equal(channel_state(channels, 0), CHANNEL_CLOSED);
+    duo_free(duo);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -668,6 +727,7 @@ int main(void)
         cmocka_unit_test(test_channel_refused_by_the_peer),
         cmocka_unit_test(test_channel_blocked_behind_its_ack),
         cmocka_unit_test(test_channel_closed_before_its_ack),
+        cmocka_unit_test(test_channel_without_a_stream_is_closed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -527,6 +527,8 @@ static void waiting_flush(struct sctp *sctp)
             signal_push(sctp, SCTP_STREAM_RESET_OUT, w->message.stream);
         else if (!there || hand_over(sctp, &w->message, w->delivery) != SCTP_SENT)
             sctp->stats.messages_abandoned++;
+        if (!w->reset && !there)
+            signal_push(sctp, SCTP_STREAM_REFUSED, w->message.stream);
         free(w);
     }
 }

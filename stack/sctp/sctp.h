@@ -58,6 +58,7 @@ enum sctp_output_kind {
     SCTP_STREAM_RESET_OUT, // our reset of `stream` was carried out
     SCTP_WRITABLE,         // after SCTP_WOULD_BLOCK: now there is room
     SCTP_STREAM_LOW,       // sctp_stream_unsent(`stream`) fell to its threshold
+    SCTP_STREAM_REFUSED,   // a message that waited for `stream` is lost: the peer grants no more
 };
 struct sctp_output {
     enum sctp_output_kind kind;
@@ -90,7 +91,8 @@ enum sctp_send_result {
 // A whole message (at least a byte), or nothing of it. SCTP_WOULD_BLOCK: the message does not fit
 // into the send buffer beside what is there, or the stream is being reset; SCTP_WRITABLE follows. A
 // message larger than the whole buffer is taken when the buffer is empty. On a stream that the
-// association does not have yet, the message waits until the peer grants more (RFC 6525 5.1.5).
+// association does not have yet, the message waits until the peer grants more (RFC 6525 5.1.5);
+// once the peer has refused to, that is SCTP_BAD_STREAM.
 enum sctp_send_result sctp_send(struct sctp *sctp, nanotime now, const struct sctp_message *message,
                                 struct sctp_delivery delivery);
 // Close our side of a stream (RFC 6525); the peer sees SCTP_STREAM_RESET_IN.

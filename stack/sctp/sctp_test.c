@@ -36,7 +36,7 @@ struct end {
     struct sctp *sctp;
     struct rng rng;
     struct message got[MESSAGES_MAX];
-    unsigned messages, resets_in, resets_out, writable, low, states;
+    unsigned messages, resets_in, resets_out, writable, low, refused, states;
     uint16_t reset_in_last, reset_out_last;
 };
 
@@ -151,6 +151,9 @@ static void take(struct end *end, const struct sctp_output *out)
         break;
     case SCTP_STREAM_LOW:
         end->low++;
+        break;
+    case SCTP_STREAM_REFUSED:
+        end->refused++;
         break;
     }
 }
