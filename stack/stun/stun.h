@@ -120,7 +120,7 @@ struct stun_msg {
     struct bytes raw; // the whole message
 
     uint64_t has; // a bit for each known attribute
-    struct bytes username, realm, nonce, software, data, userhash, alternate_domain;
+    struct bytes username, realm, nonce, software, data, userhash, alternate_domain, padding;
     struct bytes unknown_attributes;  // of a 420 response: 16-bit types
     struct bytes password_algorithms; // the raw list; see stun_auth.h
     uint16_t password_algorithm;

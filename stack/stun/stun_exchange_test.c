@@ -358,6 +358,50 @@ static void test_stun_server_with_one_address_refuses_to_change(void **state)
     stun_client_free(client);
 }
 
+// RFC 5780 5: support of these is optional, and a server without it says so.
+static void test_stun_server_with_one_address_knows_no_5780(void **state)
+{
+    (void)state;
+    struct stun_server_config server = one_address();
+    struct stun_writer s = stun_begin(buffer, sizeof buffer, STUN_REQUEST, STUN_BINDING, id);
+    stun_add_u32(&s, STUN_RESPONSE_PORT, 4444u << 16);
+    stun_add_bytes(&s, STUN_PADDING, bytes_text("padding"));
+    struct datagram request = {addr_of("10.0.0.1:1"), server.listen, stun_end(&s)}, answer;
+    struct stun_msg msg;
+    uint8_t reply[STUN_MESSAGE_MAX];
+    assert_int_equal(stun_decode(request.bytes, &msg), STUN_OK);
+    assert_true(stun_server_answer(&server, &request, &msg, reply, sizeof reply, &answer));
+    assert_int_equal(answer.to.port, 1);
+    struct stun_msg told;
+    assert_int_equal(stun_decode(answer.bytes, &told), STUN_OK);
+    assert_int_equal(told.error_code, 420);
+    assert_true(bytes_equal(told.unknown_attributes, bytes_of("\0\x27\0\x26", 4)));
+}
+
+// RFC 5780 6.1: a padded request has a padded answer, which is no longer than it was, for it may go
+// to whoever the request claims to be from.
+static void test_stun_server_pads_its_answer(void **state)
+{
+    (void)state;
+    struct stun_server_config server = two_addresses();
+    static const uint8_t zeros[1800];
+    static const size_t lens[][2] = {{0, 0}, {5, 8}, {1000, 1000}, {1800, 1500}};
+    for (size_t i = 0; i < sizeof lens / sizeof lens[0]; i++) {
+        struct stun_writer s = stun_begin(buffer, sizeof buffer, STUN_REQUEST, STUN_BINDING, id);
+        stun_add_bytes(&s, STUN_PADDING, bytes_of(zeros, lens[i][0]));
+        struct datagram request = {addr_of("10.0.0.1:1"), server.listen, stun_end(&s)}, answer;
+        struct stun_msg msg;
+        uint8_t reply[STUN_MESSAGE_MAX];
+        assert_int_equal(stun_decode(request.bytes, &msg), STUN_OK);
+        assert_true(stun_server_answer(&server, &request, &msg, reply, sizeof reply, &answer));
+        struct stun_msg told;
+        assert_int_equal(stun_decode(answer.bytes, &told), STUN_OK);
+        assert_int_equal(told.class, STUN_SUCCESS);
+        assert_true(stun_has(&told, STUN_PADDING));
+        assert_int_equal(told.padding.len, lens[i][1]);
+    }
+}
+
 static void test_stun_server_unknown_attribute_and_strangers(void **state)
 {
     (void)state;
@@ -443,6 +487,8 @@ int main(void)
         cmocka_unit_test(test_stun_server_changes_address_as_asked),
         cmocka_unit_test(test_stun_server_response_port),
         cmocka_unit_test(test_stun_server_with_one_address_refuses_to_change),
+        cmocka_unit_test(test_stun_server_with_one_address_knows_no_5780),
+        cmocka_unit_test(test_stun_server_pads_its_answer),
         cmocka_unit_test(test_stun_server_unknown_attribute_and_strangers),
         cmocka_unit_test(test_stun_server_answers_classic_clients),
     };

@@ -3,6 +3,8 @@
 
 #define CHANGE_IP 4u // RFC 5780 7.2
 #define CHANGE_PORT 2u
+#define PADDING_MAX 1500
+#define UNKNOWN_MAX (STUN_UNKNOWN_MAX + 3)
 
 bool stun_server_is_listening(const struct stun_server_config *config, const struct addr *addr)
 {
@@ -27,14 +29,30 @@ static struct addr other_of(const struct stun_server_config *config, const struc
 
 // Comprehension-required attributes that cannot be obeyed here.
 static unsigned list_unknown(const struct stun_server_config *config, const struct stun_msg *msg,
-                             uint16_t types[STUN_UNKNOWN_MAX + 1])
+                             uint16_t types[UNKNOWN_MAX])
 {
     memcpy(types, msg->unknown, sizeof msg->unknown);
     unsigned count = msg->unknown_count;
-    // RFC 5780 6.1: without a second address, CHANGE-REQUEST is an unknown attribute.
-    if (addr_is_none(&config->other) && msg->change_request & (CHANGE_IP | CHANGE_PORT))
+    if (!addr_is_none(&config->other))
+        return count;
+    // RFC 5780 5, 6.1: without a second address, these are unknown attributes. An answer to another
+    // port than was asked for would tell the wrong thing of a NAT.
+    if (msg->change_request & (CHANGE_IP | CHANGE_PORT))
         types[count++] = STUN_CHANGE_REQUEST;
+    if (stun_has(msg, STUN_RESPONSE_PORT))
+        types[count++] = STUN_RESPONSE_PORT;
+    if (stun_has(msg, STUN_PADDING))
+        types[count++] = STUN_PADDING;
     return count;
+}
+
+// RFC 5780 6.1: the answer is padded as well. With as much as was asked with and not with an MTU,
+// as it SHOULD be: a short request would bring a long answer to whoever it names as its sender.
+static void add_padding(struct stun_writer *s, const struct stun_msg *msg)
+{
+    static const uint8_t padding[PADDING_MAX];
+    size_t len = (msg->padding.len + 3) / 4 * 4;
+    stun_add_bytes(s, STUN_PADDING, bytes_of(padding, len < PADDING_MAX ? len : PADDING_MAX));
 }
 
 bool stun_server_answer(const struct stun_server_config *config, const struct datagram *request,
@@ -45,7 +63,7 @@ bool stun_server_answer(const struct stun_server_config *config, const struct da
         return false;
     *out = (struct datagram){.from = request->to, .to = request->from};
 
-    uint16_t unknown[STUN_UNKNOWN_MAX + 1];
+    uint16_t unknown[UNKNOWN_MAX];
     unsigned unknown_count = list_unknown(config, msg, unknown);
     // RFC 5780 7.5: MUST NOT process a request with both.
     bool bad = stun_has(msg, STUN_RESPONSE_PORT) && stun_has(msg, STUN_PADDING);
@@ -72,6 +90,8 @@ bool stun_server_answer(const struct stun_server_config *config, const struct da
         stun_add_addr(&s, STUN_OTHER_ADDRESS, &other);
         if (stun_has(msg, STUN_RESPONSE_PORT))
             out->to.port = msg->response_port;
+        if (stun_has(msg, STUN_PADDING))
+            add_padding(&s, msg);
     }
     if (stun_has(msg, STUN_FINGERPRINT))
         stun_add_fingerprint(&s);
