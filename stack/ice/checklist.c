@@ -156,6 +156,14 @@ static void pair_remove(struct ice_agent *agent, nanotime now, uint16_t slot)
     agent->pairs_in[pair->state]--;
     pair->used = false;
     agent->frozen_stuck = false;
+    // Checks of several pairs may have made this one valid once; it failed with the last of them.
+    for (unsigned i = 0; i < agent->pairs_count; i++) {
+        uint16_t other = agent->order[i];
+        if (agent->pairs[other].produced == slot)
+            agent->pairs[other].produced = NO_INDEX;
+        if (agent->pairs[other].checked_by == slot)
+            agent->pairs[other].checked_by = other;
+    }
 }
 
 // RFC 8838 10 and 11: a failed pair goes first, else a lower one that was not checked yet. An

@@ -560,6 +560,87 @@ static void test_ice_end_of_candidates_makes_the_nomination_due(void **state)
     duo_free(duo);
 }
 
+// ---------------------------------------------------------------------------- pairs that are gone
+
+// The peer, played by hand: a check of its port 2000 is told that it came from our port 1001, from
+// whichever it came; later that port says no more. A check of another port is told the truth.
+static bool answer_as_1001(struct duo *duo, unsigned from, struct packet *packet)
+{
+    struct stun_msg msg;
+    if (from == 1 || stun_decode(bytes_of(packet->bytes, packet->len), &msg) != STUN_OK ||
+        (packet->to.port == 2000 && duo->now >= 1 * S))
+        return true;
+    struct addr mapped = packet->from;
+    if (packet->to.port == 2000)
+        mapped.port = 1001;
+    uint8_t buffer[256];
+    struct stun_writer w = stun_begin(buffer, sizeof buffer, STUN_SUCCESS, STUN_BINDING, msg.id);
+    stun_add_xor_addr(&w, STUN_XOR_MAPPED_ADDRESS, &mapped);
+    struct stun_key *key = stun_key_new(bytes_text(ice_agent_credentials(duo->side[1].agent)->pwd));
+    stun_add_integrity(&w, key);
+    stun_add_fingerprint(&w);
+    stun_key_free(key);
+    struct datagram answer = {packet->to, packet->from, stun_end(&w)};
+    ice_agent_input(duo->side[0].agent, duo->now, &answer);
+    return true;
+}
+
+static void nominate(struct duo *duo, const char *from, const char *to)
+{
+    const struct ice_credentials *ours = ice_agent_credentials(duo->side[0].agent);
+    uint8_t buffer[256], username[64];
+    struct writer u = writer_of(username, sizeof username);
+    write_bytes(&u, bytes_text(ours->ufrag));
+    write_u8(&u, ':');
+    write_bytes(&u, bytes_text(ice_agent_credentials(duo->side[1].agent)->ufrag));
+    static const uint8_t id[STUN_ID_LEN] = {7};
+    struct stun_writer w = stun_begin(buffer, sizeof buffer, STUN_REQUEST, STUN_BINDING, id);
+    stun_add_bytes(&w, STUN_USERNAME, writer_bytes(&u));
+    stun_add_u32(&w, STUN_PRIORITY, 1);
+    stun_add_flag(&w, STUN_USE_CANDIDATE);
+    stun_add_u64(&w, STUN_ICE_CONTROLLING, 1);
+    struct stun_key *key = stun_key_new(bytes_text(ours->pwd));
+    stun_add_integrity(&w, key);
+    stun_add_fingerprint(&w);
+    stun_key_free(key);
+    struct datagram request = {at(from), at(to), stun_end(&w)};
+    assert_int_equal(ice_agent_input(duo->side[0].agent, duo->now, &request), ICE_KEPT);
+}
+
+// The checks of two pairs made a third one valid. It failed, and gave its place to the pair of
+// another candidate: a nomination of the first is none of that one.
+static void test_ice_removed_pair_is_not_what_a_check_produced(void **state)
+{
+    (void)state;
+    struct duo none = {0};
+    struct ice_config a = duo_config(&none, ICE_CONTROLLED, 0);
+    struct ice_config b = duo_config(&none, ICE_CONTROLLING, 1);
+    a.checks_max = 3;
+    struct duo *duo = duo_new_of(&a, &b);
+    duo_host(duo, 0, "10.0.0.1:1000", false);
+    duo_host(duo, 0, "10.0.0.1:1001", false);
+    duo_host(duo, 0, "10.0.0.1:1002", false);
+    struct ice_candidate other = *duo_host(duo, 1, "10.0.0.2:2000", true);
+    duo->drop = answer_as_1001;
+    duo_start(duo);
+    duo_run(duo, 1 * S);
+    assert_string_equal(duo_selected(duo, 0), "host 10.0.0.1:1001 > host 10.0.0.2:2000");
+    duo_run(duo, 35 * S); // its consent ends
+    assert_string_equal(duo_selected(duo, 0), "none");
+    other.addr = other.base = at("10.0.0.2:3000");
+    other.priority--;
+    assert_true(ice_agent_add_remote(duo->side[0].agent, duo->now, &other));
+    duo_run(duo, 36 * S);
+    assert_int_equal(duo_count(duo, "removed to make room"), 2);
+    assert_true(duo_traced(duo, "pair 10.0.0.1:1001 > 10.0.0.2:3000 succeeded"));
+    unsigned checks = duo_count(duo, "check 10.0.0.1:1000 > 10.0.0.2:2000");
+    nominate(duo, "10.0.0.2:2000", "10.0.0.1:1000");
+    duo_run(duo, 37 * S);
+    assert_false(duo_traced(duo, "nominated"));
+    assert_true(duo_count(duo, "check 10.0.0.1:1000 > 10.0.0.2:2000") > checks);
+    duo_free(duo);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -579,6 +660,7 @@ int main(void)
         cmocka_unit_test(test_ice_restart_after_the_path_died),
         cmocka_unit_test(test_ice_restart_that_fails),
         cmocka_unit_test(test_ice_closed_agent_is_silent),
+        cmocka_unit_test(test_ice_removed_pair_is_not_what_a_check_produced),
         cmocka_unit_test(test_ice_late_candidate_is_due_at_once),
         cmocka_unit_test(test_ice_end_of_candidates_makes_the_nomination_due),
     };

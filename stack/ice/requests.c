@@ -149,9 +149,9 @@ static void pair_trigger(struct ice_agent *agent, nanotime now, uint16_t slot, b
     struct pair *pair = &agent->pairs[slot];
     if (pair->state == PAIR_SUCCEEDED) {
         uint16_t valid = pair->produced == NO_INDEX ? slot : pair->produced;
-        if (!nominated || !agent->pairs[valid].valid)
+        if (!nominated)
             return;
-        if (ice_pair_is_fresh(agent, now, &agent->pairs[valid])) {
+        if (agent->pairs[valid].valid && ice_pair_is_fresh(agent, now, &agent->pairs[valid])) {
             ice_pair_nominate(agent, now, valid);
             return;
         }
