@@ -135,7 +135,7 @@ struct turn_server_config {
     unsigned allocations_per_user_max;           // then 486 [no limit of its own]
     unsigned permissions_max, channels_max;      // of one allocation: then 508 [256, 256]
     // Loopback and IPv4-mapped IPv6 peers; else they are refused with 403, as link-local,
-    // multicast, broadcast and unspecified ones always are.
+    // multicast, broadcast, unspecified, Teredo and 6to4 ones always are.
     bool allow_loopback_peers;
     // Also take the channel numbers 0x5000 to 0x7fff of RFC 5766, which RFC 8656 12 withdrew: older
     // clients (coturn's turnutils_uclient) still draw them. Else they get 400.

@@ -280,9 +280,17 @@ static bool is_mapped_v4(const struct ip *ip)
     return ip->family == IP_V6 && memcmp(ip->at, prefix, sizeof prefix) == 0;
 }
 
+bool turn_server_is_tunneled(const struct ip *ip)
+{
+    static const uint8_t teredo[4] = {0x20, 0x01}, six_to_four[2] = {0x20, 0x02};
+    return ip->family == IP_V6 && (memcmp(ip->at, teredo, sizeof teredo) == 0 ||
+                                   memcmp(ip->at, six_to_four, sizeof six_to_four) == 0);
+}
+
 bool turn_server_is_forbidden(const struct turn_server *server, const struct ip *peer)
 {
-    if (ip_is_link_local(peer) || ip_is_multicast(peer) || ip_is_unspecified(peer))
+    if (ip_is_link_local(peer) || ip_is_multicast(peer) || ip_is_unspecified(peer) ||
+        turn_server_is_tunneled(peer))
         return true;
     if (peer->family == IP_V4 && ip_v4_value(peer) == UINT32_MAX)
         return true;

@@ -159,6 +159,8 @@ void turn_server_refuse(struct turn_server *server, nanotime now, const struct d
 // after a few, refuse. False: refused, and it must go.
 bool turn_server_allocate_again(struct turn_server *server, nanotime now,
                                 struct turn_allocation *allocation);
+// RFC 8656 21.4: Teredo and 6to4, whose tunnels may send what a server sends back to it, for ever.
+bool turn_server_is_tunneled(const struct ip *ip);
 bool turn_server_is_forbidden(const struct turn_server *server, const struct ip *peer);
 // A message of a client, to one of the listening addresses.
 enum turn_drop turn_server_from_client(struct turn_server *server, nanotime now,

@@ -30,7 +30,6 @@ static void reply_end(struct turn_server *server, const struct datagram *request
                       const struct stun_msg *msg, const struct turn_login *login,
                       struct turn_queue_slot *slot, struct stun_writer *s)
 {
-    // RFC 8489 9.2.4: the answer is signed as the request was.
     if (login->key && login->sha256)
         stun_add_integrity256(s, login->key);
     else if (login->key)
@@ -123,6 +122,8 @@ static unsigned allocate_check(const struct exchange *x)
 static unsigned allocate_admit(const struct exchange *x)
 {
     struct turn_server *server = x->server;
+    if (turn_server_is_tunneled(&x->request->from.ip)) // RFC 8656 21.4
+        return STUN_FORBIDDEN;
     if (!addr_is_none(&server->config.alternate))
         return STUN_TRY_ALTERNATE;
     unsigned quota = server->config.allocations_per_user_max;

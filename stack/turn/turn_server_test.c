@@ -210,6 +210,42 @@ static void test_turn_server_serves_older_clients(void **state)
     turn_server_free(server);
 }
 
+// RFC 8489 9.2.4: what signs the answer depends on what the request knew of algorithms alone, not
+// on what signed it.
+static void test_turn_server_signs_by_the_algorithms(void **state)
+{
+    (void)state;
+    struct turn_server *server = server_new();
+    for (int knows = 0; knows < 2; knows++) {
+        struct asker a = asker_new(server, "user", "secret");
+        a.addr.port = (uint16_t)(a.addr.port + knows);
+        assert_int_equal(ask_simple(&a, STUN_ALLOCATE), 401);
+        struct stun_key *key =
+            stun_key_new_long_term(bytes_text("user"), bytes_text("example.org"),
+                                   bytes_text("secret"), knows ? STUN_SHA256 : STUN_MD5);
+        struct stun_msg challenge = a.msg;
+        ask(&a, STUN_ALLOCATE);
+        stun_add_bytes(&a.s, STUN_USERNAME, bytes_text("user"));
+        stun_add_bytes(&a.s, STUN_REALM, bytes_text("example.org"));
+        stun_add_bytes(&a.s, STUN_NONCE, challenge.nonce);
+        if (knows) {
+            stun_add_bytes(&a.s, STUN_PASSWORD_ALGORITHMS, challenge.password_algorithms);
+            stun_add_u32(&a.s, STUN_PASSWORD_ALGORITHM, STUN_SHA256 << 16);
+            stun_add_integrity(&a.s, key);
+        } else {
+            stun_add_integrity256(&a.s, key);
+        }
+        a.sent_len = stun_end(&a.s).len;
+        send_again(&a);
+        assert_int_equal(a.msg.class, STUN_SUCCESS);
+        assert_int_equal(stun_check_integrity256(&a.msg, key), knows);
+        assert_int_equal(stun_check_integrity(&a.msg, key), !knows);
+        stun_key_free(key);
+        done(&a);
+    }
+    turn_server_free(server);
+}
+
 static void test_turn_server_allocate_answers(void **state)
 {
     (void)state;
@@ -409,6 +445,24 @@ static void test_turn_server_mapped_ipv6_peers(void **state)
     assert_int_equal(permit(&a, "[fe80::1]:1"), 403);
     assert_int_equal(permit(&a, "203.0.113.1:1"), 443);
     assert_int_equal(permit(&a, "[2001:db8::9]:1"), 0);
+    // RFC 8656 21.4: Teredo and 6to4, and their neighbours.
+    assert_int_equal(permit(&a, "[2001::1]:1"), 403);
+    assert_int_equal(permit(&a, "[2002:cb00:7101::1]:1"), 403);
+    assert_int_equal(bind_channel(&a, 0x4000, "[2001:0:ffff::1]:1"), 403);
+    assert_int_equal(bind_channel(&a, 0x4000, "[2001:1::1]:1"), 0);
+    assert_int_equal(permit(&a, "[2003::1]:1"), 0);
+    done(&a);
+    turn_server_free(server);
+}
+
+static void test_turn_server_tunneled_client(void **state)
+{
+    (void)state;
+    struct turn_server *server = server_new();
+    struct asker a = asker_new(server, "user", "secret");
+    a.addr = world_addr("[2002:cb00:7101::1]:5000");
+    assert_int_equal(ask_simple(&a, STUN_ALLOCATE), 401);
+    assert_int_equal(ask_simple(&a, STUN_ALLOCATE), 403);
     done(&a);
     turn_server_free(server);
 }
@@ -683,6 +737,7 @@ int main(void)
         cmocka_unit_test(test_turn_server_401),
         cmocka_unit_test(test_turn_server_400_for_incomplete_credentials),
         cmocka_unit_test(test_turn_server_serves_older_clients),
+        cmocka_unit_test(test_turn_server_signs_by_the_algorithms),
         cmocka_unit_test(test_turn_server_allocate_answers),
         cmocka_unit_test(test_turn_server_allocate_refusals),
         cmocka_unit_test(test_turn_server_even_port_and_reservation),
@@ -691,6 +746,7 @@ int main(void)
         cmocka_unit_test(test_turn_server_wrong_user),
         cmocka_unit_test(test_turn_server_permissions),
         cmocka_unit_test(test_turn_server_mapped_ipv6_peers),
+        cmocka_unit_test(test_turn_server_tunneled_client),
         cmocka_unit_test(test_turn_server_channels),
         cmocka_unit_test(test_turn_server_quota_and_capacity),
         cmocka_unit_test(test_turn_server_one_port),

@@ -136,7 +136,9 @@ unsigned turn_server_authenticate(struct turn_server *server, nanotime now,
         server->stats.stale_nonces++;
         return STUN_STALE_NONCE;
     }
-    *out = (struct turn_login){.account = account, .key = key, .sha256 = sha256};
+    // RFC 8489 9.2.4: SHA-256 signs the answer, unless the request knew nothing of algorithms.
+    bool knows = stun_has(msg, STUN_PASSWORD_ALGORITHMS);
+    *out = (struct turn_login){.account = account, .key = key, .sha256 = knows};
     return 0;
 }
 
