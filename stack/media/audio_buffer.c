@@ -331,6 +331,20 @@ void audio_buffer_set_least(struct audio_buffer *b, nanotime least)
     b->target = time_max(b->target, b->least_delay);
 }
 
+void audio_buffer_restart(struct audio_buffer *b, uint32_t clock_rate, uint32_t sample_rate)
+{
+    empty(b);
+    b->clock_rate = clock_rate;
+    b->sample_rate = sample_rate;
+    b->any = b->playing = b->stopped = b->begun = b->has_base = false;
+    b->dtx = b->concealing = b->ran_empty = false;
+    b->next_at = TIME_NEVER;
+    b->playing_place = -1;
+    b->position = b->end = 0;
+    b->concealed_for = 0;
+    b->base_packets = 0;
+}
+
 void audio_buffer_stop(struct audio_buffer *b)
 {
     b->stopped = true;

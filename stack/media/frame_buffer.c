@@ -15,6 +15,7 @@
 struct slot {
     int64_t sequence; // -1: empty
     uint32_t timestamp;
+    enum codec_kind kind;
     bool marker, empty, start, keyframe, recovered;
     int32_t picture; // its number; -1: not told
     bool picture_long;
@@ -305,6 +306,7 @@ static bool assemble(struct frame_buffer *b, bool *hole)
         if (!first)
             return false;
         *part = (struct frame){.timestamp = first->timestamp,
+                               .kind = first->kind,
                                .keyframe = first->keyframe,
                                .width = first->width,
                                .height = first->height,
@@ -430,6 +432,7 @@ enum frame_outcome frame_buffer_packet(struct frame_buffer *b, nanotime now,
         slot->bytes = room_take(b);
     slot->sequence = packet->sequence;
     slot->timestamp = packet->timestamp;
+    slot->kind = packet->info.kind;
     slot->marker = packet->marker;
     slot->empty = packet->empty;
     slot->start = packet->info.frame_start;

@@ -44,6 +44,7 @@ enum frame_outcome {
 
 struct frame {
     uint32_t timestamp;
+    enum codec_kind kind;
     bool keyframe;
     uint16_t width, height;      // 0: not told
     int64_t first, last;         // sequences

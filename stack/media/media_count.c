@@ -110,11 +110,10 @@ static void fill_out(const struct media_track *t, nanotime now, struct media_tra
 
 // --------------------------------------------------------------------------------------- receiving
 
-static void fill_received(struct media_inbound *in, const struct media_stream_in *s,
-                          const struct media_track *t)
+static void fill_received(struct media_inbound *in, const struct media_stream_in *s)
 {
     struct rtp_receiver_stats stats = rtp_receiver_stats_read(&s->receiver);
-    uint32_t rate = t->codec ? t->codec->clock_rate : 90000;
+    uint32_t rate = s->receiver.config.clock_rate;
     in->ssrc = s->ssrc;
     in->packetsReceived = stats.packets_received + s->repair_packets;
     in->bytesReceived = stats.bytes_received + s->repair_bytes;
@@ -226,7 +225,7 @@ static void fill_quality(const struct media *m, const struct media_stream_in *s,
     uint64_t pieces = stats->lost_pieces + stats->played_pieces;
     if (!pieces)
         return;
-    enum codec_kind kind = m->tracks[s->track].codec->kind;
+    enum codec_kind kind = s->codec->kind;
     nanotime held = stats->jitterBufferEmittedCount
                         ? stats->jitterBufferDelay / (nanotime)stats->jitterBufferEmittedCount
                         : 0;
@@ -265,7 +264,7 @@ static void fill_in(struct media *m, nanotime now, const struct media_track *t,
     if (t->current < 0)
         return;
     const struct media_stream_in *s = &m->streams[t->current];
-    fill_received(&to->in, s, t);
+    fill_received(&to->in, s);
     fill_repairs(m, s, &to->in);
     to->remote_out = s->remote;
     if (s->remote.reportsSent == 0)

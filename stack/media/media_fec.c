@@ -158,7 +158,7 @@ enum media_drop media_fec_take_red(struct media *m, nanotime now, struct media_s
     struct rtp_packet inner = *packet;
     inner.payload_type = packet->payload.at[0];
     inner.payload = bytes_from(packet->payload, 1);
-    if (!ulpfec || inner.payload_type != ulpfec->receive_type)
+    if (!ulpfec || !t->format || inner.payload_type != ulpfec->receive_type)
         return media_take(m, now, s, &inner, recovered);
     // Of no frame, but it has a number among them.
     struct bytes payload = inner.payload;

@@ -108,7 +108,8 @@ struct media_stream_in {
     uint32_t ssrc;
     uint16_t track;
     enum media_role_in role;
-    int repairs; // index of the stream that it repairs; -1: not known
+    int repairs;               // index of the stream that it repairs; -1: not known
+    const struct codec *codec; // of media: of the newest packet; NULL: none is known yet
     struct rtp_receiver receiver;
     struct nack *nack;
     struct fec_decoder *fec; // NULL: nothing was agreed on

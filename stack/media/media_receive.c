@@ -54,10 +54,33 @@ static int find_repaired(struct media *m, const struct media_stream_in *s,
     return count == 1 ? only : -1;
 }
 
+// RFC 3264 7: what comes may be of any of the formats agreed on, and change from packet to packet.
+static void stream_codec(struct media *m, struct media_stream_in *s, const struct codec *codec)
+{
+    const struct media_track *t = &m->tracks[s->track];
+    bool same_clock = s->codec && s->codec->clock_rate == codec->clock_rate &&
+                      s->codec->sample_rate == codec->sample_rate;
+    s->codec = codec;
+    rtp_receiver_clock_rate(&s->receiver, codec->clock_rate);
+    if (t->config.kind == MEDIA_VIDEO && !s->video) {
+        s->video = frame_buffer_new(codec->clock_rate);
+        media_fec_begin(t, s);
+        if (m->rtt)
+            frame_buffer_set_rtt(s->video, m->rtt);
+    } else if (t->config.kind == MEDIA_AUDIO && !s->audio) {
+        s->audio = audio_buffer_new(codec->clock_rate, codec->sample_rate);
+    } else if (s->audio &&
+               !same_clock) { // RFC 7160 4: timestamps count in other units from here on
+        audio_buffer_restart(s->audio, codec->clock_rate, codec->sample_rate);
+    }
+}
+
 static void stream_begin(struct media *m, struct media_stream_in *s, uint32_t ssrc, uint16_t track,
                          const struct media_format *format)
 {
     const struct media_track *t = &m->tracks[track];
+    bool is_media = codec_of(format->kind)->role == CODEC_MEDIA; // else what it is of may come yet
+    const struct media_format *media = is_media ? format : t->format;
     media_stream_free(s);
     *s = (struct media_stream_in){.used = true,
                                   .ssrc = ssrc,
@@ -70,25 +93,18 @@ static void stream_begin(struct media *m, struct media_stream_in *s, uint32_t ss
                                   .last_counter = -1,
                                   .played_at = TIME_NEVER,
                                   .keyframe_asked = TIME_NEVER};
-    uint32_t rate = t->codec ? t->codec->clock_rate : format->clock_rate;
+    uint32_t rate = media ? codec_of(media->kind)->clock_rate : format->clock_rate;
     rtp_receiver_init(&s->receiver, ssrc,
                       &(struct rtp_receiver_config){.clock_rate = rate,
                                                     .min_sequential = 1,
                                                     .misorder_max = RTP_RECEIVER_WINDOW});
-    if (s->role != MEDIA_IN_MEDIA || !t->codec)
+    if (s->role != MEDIA_IN_MEDIA || !media)
         return;
-    if (t->config.kind == MEDIA_VIDEO) {
-        s->video = frame_buffer_new(rate);
-        media_fec_begin(t, s);
+    stream_codec(m, s, codec_of(media->kind));
+    if (s->video && t->config.nack && media->nack) {
+        s->nack = nack_new();
         if (m->rtt)
-            frame_buffer_set_rtt(s->video, m->rtt);
-        if (t->config.nack && t->format->nack) {
-            s->nack = nack_new();
-            if (m->rtt)
-                nack_set_rtt(s->nack, m->rtt);
-        }
-    } else {
-        s->audio = audio_buffer_new(rate, t->codec->sample_rate);
+            nack_set_rtt(s->nack, m->rtt);
     }
 }
 
@@ -249,11 +265,11 @@ static void event_fill(nanotime now, struct media_stream_in *s, const struct rtp
 }
 
 static void take_event(struct media *m, nanotime now, struct media_stream_in *s,
-                       const struct rtp_packet *packet)
+                       const struct media_format *format, const struct rtp_packet *packet)
 {
     struct media_track *t = &m->tracks[s->track];
     enum dtmf_news news = dtmf_receiver_input(&s->dtmf, packet->timestamp, packet->payload);
-    if (s->audio && s->dtmf.any)
+    if (s->audio && s->dtmf.any && format->clock_rate == s->receiver.config.clock_rate)
         event_fill(now, s, packet);
     if (news != DTMF_BEGAN)
         return;
@@ -273,10 +289,11 @@ enum media_drop media_take(struct media *m, nanotime now, struct media_stream_in
     if (!format)
         return MEDIA_UNKNOWN_PAYLOAD;
     if (format->kind == CODEC_EVENT) {
-        take_event(m, now, s, packet);
+        take_event(m, now, s, format, packet);
         return MEDIA_KEPT;
     }
-    if (codec_of(format->kind)->role != CODEC_MEDIA)
+    const struct codec *codec = codec_of(format->kind);
+    if (codec->role != CODEC_MEDIA)
         return MEDIA_KEPT; // comfort noise
     if (packet->payload.len > 0) {
         enum payload_outcome outcome = payload_read(format->kind, packet->payload, &info);
@@ -286,6 +303,10 @@ enum media_drop media_take(struct media *m, nanotime now, struct media_stream_in
                   payload_outcome_name(outcome));
             return MEDIA_BAD_PAYLOAD;
         }
+        if (codec != s->codec && !recovered && packet->sequence == s->receiver.max_sequence)
+            stream_codec(m, s, codec);
+        else if (codec != s->codec && !s->video)
+            return MEDIA_KEPT; // from before the change: its clock is another
     }
     if (s->video) {
         take_video(m, now, s, packet, &info, recovered);
@@ -497,14 +518,14 @@ static void check_frame(struct media_stream_in *s, enum codec_kind kind, struct 
     }
 }
 
-static struct bytes join(struct media *m, const struct media_stream_in *s, enum codec_kind kind,
+static struct bytes join(struct media *m, const struct media_stream_in *s,
                          const struct frame *frame)
 {
     struct payload_join join;
     struct bytes whole = bytes_of(NULL, 0);
     if (!m->frame)
         m->frame = mem_alloc(MEDIA_FREEZE_FRAME_MAX);
-    payload_join_begin(&join, kind, m->frame, MEDIA_FREEZE_FRAME_MAX);
+    payload_join_begin(&join, frame->kind, m->frame, MEDIA_FREEZE_FRAME_MAX);
     for (int64_t i = frame->first; i <= frame->last; i++) {
         struct bytes payload = frame_buffer_payload(s->video, i);
         if (payload.len)
@@ -526,8 +547,8 @@ static bool play_video(struct media *m, nanotime now, struct media_stream_in *s,
         media_sync(m, now, s);
         if (s->nack)
             nack_forget(s->nack, frame.last);
-        struct bytes whole = join(m, s, t->codec->kind, &frame);
-        check_frame(s, t->codec->kind, whole);
+        struct bytes whole = join(m, s, &frame);
+        check_frame(s, frame.kind, whole);
         m->changed = true;
         if (!t->play_out || t->current != (int)(s - m->streams))
             continue;
@@ -551,7 +572,7 @@ static bool play_audio(struct media *m, nanotime now, struct media_stream_in *s,
             continue;
         s->played_rtp = play.timestamp;
         s->played_at = now;
-        check_frame(s, t->codec->kind, play.payload);
+        check_frame(s, s->codec->kind, play.payload);
         if (!t->play_out || !play.payload.len)
             continue;
         *out = (struct media_output){.kind = MEDIA_FRAME,

@@ -153,7 +153,7 @@ static enum payload_outcome sound_read(struct bytes payload, uint32_t samples,
 enum payload_outcome payload_read(enum codec_kind kind, struct bytes payload,
                                   struct payload_info *out)
 {
-    *out = (struct payload_info){.tag = PAYLOAD_TAG_NONE, .media = {payload.at, 0}};
+    *out = (struct payload_info){.kind = kind, .tag = PAYLOAD_TAG_NONE, .media = {payload.at, 0}};
     if (!payload.len)
         return PAYLOAD_EMPTY;
     switch (kind) {

@@ -97,6 +97,7 @@ bool payload_is_keyframe(enum codec_kind kind, struct bytes frame);
 // -------------------------------------------------------------------------------------------- in
 
 struct payload_info {
+    enum codec_kind kind; // as it was read
     // The payload begins a frame: certain for audio, VP8, VP9 (of a layer) and AV1 key frames, a
     // good guess for H.264 and AV1, where the end of the frame before (marker) is the rule.
     bool frame_start;

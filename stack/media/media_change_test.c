@@ -1,0 +1,148 @@
+// Streams that change under way: another codec, another start, a return after a goodbye; and
+// agreements that change.
+#include "stack/media/media_world.h"
+#include "stack/rtp/rtcp.h"
+#include "stack/rtp/rtp.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+static const struct media_track_config audio = {.label = "audio",
+                                                .kind = MEDIA_AUDIO,
+                                                .codecs = {"opus", "PCMU", "G722"},
+                                                .codecs_count = 3,
+                                                .bitrate = 32000};
+static const struct media_track_config video = {.label = "video",
+                                                .kind = MEDIA_VIDEO,
+                                                .codecs = {"VP8", "VP9", "H264"},
+                                                .codecs_count = 3,
+                                                .bitrate = 500000,
+                                                .fps = 25,
+                                                .width = 640,
+                                                .height = 360,
+                                                .nack = true,
+                                                .rtx = true,
+                                                .pli = true};
+
+// ------------------------------------------------------------------------------------------ codecs
+
+// What `side` makes of a description with these codecs, by its preference.
+static void agree(struct media_world *world, int side, const enum codec_kind *kinds, unsigned count)
+{
+    const struct media_track_config *config = media_track_config(world->sides[side], 0);
+    struct media_agreement agreement = media_world_agreement(config, "0");
+    agreement.send = config->send;
+    agreement.receive = config->receive;
+    agreement.formats_count = 0;
+    for (unsigned i = 0; i < count; i++)
+        media_world_format(&agreement, kinds[i], (uint8_t)(100 + kinds[i]), 0);
+    assert_true(media_agree(world->sides[side], world->now, 0, &agreement));
+}
+
+static struct media_world *begin(const struct media_track_config *config)
+{
+    struct media_world *world = media_world_new(NULL);
+    (void)media_world_track(world, config, true, false);
+    return world;
+}
+
+// RFC 3264 6.1, 7: what comes may be of any of the formats agreed on, not the first alone.
+static void test_media_change_any_audio_codec_agreed_on_is_played(void **state)
+{
+    (void)state;
+    static const enum codec_kind all[] = {CODEC_OPUS, CODEC_PCMU, CODEC_G722};
+    for (unsigned i = 0; i < 3; i++) {
+        const enum codec_kind sent[] = {all[i], all[(i + 1) % 3], all[(i + 2) % 3]};
+        struct media_world *world = begin(&audio);
+        agree(world, 0, sent, 3);
+        agree(world, 1, all, 3);
+        media_world_start(world);
+        media_world_run(world, 5 * TIME_S);
+        struct media_track_stats got = media_world_stats(world, 1, 0);
+        assert_int_equal(got.in.concealedSamples, 0);
+        assert_int_equal(got.in.packetsDiscarded, 0);
+        assert_in_range(got.quality.intact, 240, 250);
+        uint64_t rate = all[i] == CODEC_OPUS ? 48000 : all[i] == CODEC_PCMU ? 8000 : 16000;
+        assert_in_range(got.in.totalSamplesReceived, rate * 48 / 10, rate * 5);
+        media_world_free(world);
+    }
+}
+
+static void test_media_change_any_video_codec_agreed_on_is_played(void **state)
+{
+    (void)state;
+    static const enum codec_kind all[] = {CODEC_VP8, CODEC_VP9, CODEC_H264};
+    for (unsigned i = 0; i < 3; i++) {
+        const enum codec_kind sent[] = {all[i], all[(i + 1) % 3], all[(i + 2) % 3]};
+        struct media_world *world = begin(&video);
+        agree(world, 0, sent, 3);
+        agree(world, 1, all, 3);
+        media_world_start(world);
+        media_world_run(world, 5 * TIME_S);
+        struct media_track_stats got = media_world_stats(world, 1, 0);
+        assert_int_equal(got.in.framesDropped, 0);
+        assert_in_range(got.quality.intact, 115, 125);
+        media_world_free(world);
+    }
+}
+
+// A new agreement changes the codec of a stream that goes on under its SSRC.
+static void test_media_change_of_codec_goes_on(void **state)
+{
+    (void)state;
+    static const enum codec_kind kinds[2][3] = {{CODEC_OPUS, CODEC_PCMU, CODEC_G722},
+                                                {CODEC_VP8, CODEC_H264, CODEC_VP9}};
+    for (unsigned is_video = 0; is_video < 2; is_video++) {
+        struct media_world *world = begin(is_video ? &video : &audio);
+        agree(world, 0, kinds[is_video], 1);
+        agree(world, 1, kinds[is_video], 3);
+        media_world_start(world);
+        media_world_run(world, 4 * TIME_S);
+        uint64_t each = media_world_stats(world, 1, 0).quality.intact;
+        for (unsigned i = 1; i < 3; i++) {
+            agree(world, 0, kinds[is_video] + i, 1);
+            media_world_run(world, (i + 1) * 4 * TIME_S);
+        }
+        struct media_track_stats got = media_world_stats(world, 1, 0);
+        assert_in_range(got.quality.intact, 3 * each - 4, 3 * each + 8);
+        assert_int_equal(got.quality.damaged, 0);
+        assert_int_equal(got.in.packetsLost, 0);
+        assert_true(got.in.jitter < 20 * TIME_MS);
+        media_world_free(world);
+    }
+}
+
+// Nothing of what the other side answers is known: what is buffered plays, nothing else is taken.
+static void test_media_change_to_no_codec_ends_nothing_badly(void **state)
+{
+    (void)state;
+    for (unsigned is_video = 0; is_video < 2; is_video++) {
+        static const enum codec_kind kinds[2] = {CODEC_OPUS, CODEC_VP8}, fec = CODEC_ULPFEC;
+        struct media_world *world = begin(is_video ? &video : &audio);
+        agree(world, 0, &kinds[is_video], 1);
+        agree(world, 1, &kinds[is_video], 1);
+        media_world_start(world);
+        media_world_run(world, 2 * TIME_S + 7 * TIME_MS);
+        agree(world, 1, &fec, is_video);
+        media_world_run(world, 3 * TIME_S);
+        uint64_t then = media_world_stats(world, 1, 0).quality.intact;
+        agree(world, 1, &kinds[is_video], 1);
+        media_world_run(world, 6 * TIME_S);
+        assert_true(media_world_stats(world, 1, 0).quality.intact >= then + 70);
+        media_world_free(world);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_media_change_any_audio_codec_agreed_on_is_played),
+        cmocka_unit_test(test_media_change_any_video_codec_agreed_on_is_played),
+        cmocka_unit_test(test_media_change_of_codec_goes_on),
+        cmocka_unit_test(test_media_change_to_no_codec_ends_nothing_badly),
+    };
+    return cmocka_run_group_tests_name("media_change", tests, NULL, NULL);
+}
