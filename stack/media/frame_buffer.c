@@ -423,6 +423,8 @@ enum frame_outcome frame_buffer_packet(struct frame_buffer *b, nanotime now,
         b->has_ready = false;
         b->broken = true;
         b->hole_since = TIME_NEVER;
+        b->has_base = false; // its clock may be another
+        b->base_frames = 0;
         outcome = FRAME_FULL;
     }
     struct slot *slot = slot_at(b, packet->sequence);

@@ -136,6 +136,60 @@ static void test_media_change_to_no_codec_ends_nothing_badly(void **state)
     }
 }
 
+// --------------------------------------------------------------------------------- another start
+
+static nanotime restart_at;
+static uint16_t sequence_step;
+static uint32_t timestamp_step;
+
+// From then on as if the sender had begun anew: the same SSRC, other numbers, another clock.
+static void restart(struct media_world *world, int from, struct media_flying *packet)
+{
+    if (from || packet->rtcp || world->now < restart_at)
+        return;
+    uint8_t *at = packet->bytes;
+    put_u16(at + 2, (uint16_t)(((unsigned)at[2] << 8 | at[3]) + sequence_step));
+    put_u32(at + 4, ((uint32_t)at[4] << 24 | (uint32_t)at[5] << 16 | (uint32_t)at[6] << 8 | at[7]) +
+                        timestamp_step);
+}
+
+// RFC 3550 A.1: two packets in sequence, far from those before, are a source that began anew.
+static void test_media_change_of_numbers_goes_on(void **state)
+{
+    (void)state;
+    static const struct {
+        uint16_t sequence;
+        uint32_t timestamp;
+    } steps[] = {{60000, 0},
+                 {60000, 3000000000u},
+                 {60000, 1000000000u},
+                 {20000, 3000000000u},
+                 {20000, 1000000000u}};
+    for (unsigned i = 0; i < 2 * sizeof steps / sizeof steps[0]; i++) {
+        struct media_track_config config = i % 2 ? video : audio;
+        config.has_first_sequence = config.has_first_timestamp = true;
+        config.first_sequence = 20000;
+        config.first_timestamp = 500000000;
+        struct media_world *world = media_world_new(NULL);
+        (void)media_world_track(world, &config, true, false);
+        restart_at = 4 * TIME_S;
+        sequence_step = steps[i / 2].sequence;
+        timestamp_step = steps[i / 2].timestamp;
+        world->tamper = restart;
+        media_world_start(world);
+        media_world_run(world, 4 * TIME_S);
+        struct media_track_stats before = media_world_stats(world, 1, 0);
+        media_world_run(world, 9 * TIME_S);
+        struct media_track_stats after = media_world_stats(world, 1, 0);
+        unsigned each = i % 2 ? 25 : 50;
+        assert_in_range(after.quality.intact - before.quality.intact, each * 9 / 2, each * 5);
+        uint64_t emitted = after.in.jitterBufferEmittedCount - before.in.jitterBufferEmittedCount;
+        assert_true((after.in.jitterBufferDelay - before.in.jitterBufferDelay) / (nanotime)emitted <
+                    100 * TIME_MS);
+        media_world_free(world);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -143,6 +197,7 @@ int main(void)
         cmocka_unit_test(test_media_change_any_video_codec_agreed_on_is_played),
         cmocka_unit_test(test_media_change_of_codec_goes_on),
         cmocka_unit_test(test_media_change_to_no_codec_ends_nothing_badly),
+        cmocka_unit_test(test_media_change_of_numbers_goes_on),
     };
     return cmocka_run_group_tests_name("media_change", tests, NULL, NULL);
 }

@@ -108,6 +108,20 @@ static void stream_begin(struct media *m, struct media_stream_in *s, uint32_t ss
     }
 }
 
+// RFC 3550 A.1: the source began anew. Numbers and clock tell nothing of those before: the buffer
+// of video takes it for a jump that is too far ahead to be waited for.
+static void stream_restart(struct media_stream_in *s, uint16_t sequence)
+{
+    arrival_free(s->arrival);
+    s->arrival = NULL;
+    if (s->last_sequence >= 0)
+        s->last_sequence += 65536 + (uint16_t)(sequence - (uint16_t)s->last_sequence);
+    if (s->audio)
+        audio_buffer_restart(s->audio, s->codec->clock_rate, s->codec->sample_rate);
+    s->dtmf = (struct dtmf_receiver){0};
+    s->last_sr_at = 0; // of the clock before
+}
+
 static struct media_stream_in *stream_of(struct media *m, const struct rtp_demux_result *where,
                                          uint32_t ssrc, const struct media_format *format)
 {
@@ -467,6 +481,10 @@ static enum media_drop input(struct media *m, nanotime now, struct bytes datagra
         if (outcome == RTP_RECEIVER_DUPLICATE)
             count_repair(m, s, &packet, datagram.len);
         return drop_of(outcome);
+    }
+    if (outcome == RTP_RECEIVER_RESTART) {
+        stream_restart(s, packet.sequence);
+        media_ccfb_note(m, now, s, packet.sequence, datagram.len);
     }
     if (values.has & 1u << RTP_RID)
         (void)bytes_copy_text(values.rid, s->rid, sizeof s->rid);
