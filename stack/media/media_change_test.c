@@ -190,6 +190,64 @@ static void test_media_change_of_numbers_goes_on(void **state)
     }
 }
 
+// ---------------------------------------------------------------------------------------- goodbye
+
+static void say_goodbye(struct media_world *world)
+{
+    uint8_t bytes[64];
+    struct media_ssrcs ssrcs;
+    media_ssrcs(world->sides[0], 0, &ssrcs);
+    struct writer w = writer_of(bytes, sizeof bytes);
+    rtcp_write_rr(&w, ssrcs.media[0], NULL, 0);
+    rtcp_write_bye(&w, ssrcs.media, 1, bytes_of(NULL, 0));
+    assert_int_equal(media_input_rtcp(world->sides[1], world->now, writer_bytes(&w)), MEDIA_KEPT);
+}
+
+// Who stopped and said so, as browsers do when a track is held, may go on under the same SSRC.
+static void test_media_change_back_after_a_goodbye(void **state)
+{
+    (void)state;
+    for (unsigned is_video = 0; is_video < 2; is_video++) {
+        struct media_world *world = media_world_new(NULL);
+        (void)media_world_track(world, is_video ? &video : &audio, true, false);
+        media_world_start(world);
+        media_world_run(world, 3 * TIME_S);
+        world->paths[0].loss = 1000000000;
+        media_world_run(world, 3 * TIME_S + 100 * TIME_MS);
+        say_goodbye(world);
+        media_world_run(world, 5 * TIME_S);
+        struct media_track_stats away = media_world_stats(world, 1, 0);
+        world->paths[0].loss = 0;
+        media_world_run(world, 7 * TIME_S);
+        uint64_t reported = media_world_stats(world, 0, 0).remote_in.packetsReceived;
+        media_world_run(world, 11 * TIME_S);
+        struct media_track_stats back = media_world_stats(world, 1, 0);
+        assert_true(back.quality.intact >= away.quality.intact + (is_video ? 25u : 50u) * 11 / 2);
+        assert_true(media_world_stats(world, 0, 0).remote_in.packetsReceived > reported + 90);
+        if (!is_video) // while it was away, silence was due
+            assert_true(back.in.concealedSamples < 48000 / 2);
+        media_world_free(world);
+    }
+}
+
+// What was on its way when the goodbye came brings nothing back.
+static void test_media_change_stragglers_bring_nothing_back(void **state)
+{
+    (void)state;
+    struct media_world *world = media_world_new(NULL);
+    (void)media_world_track(world, &audio, true, false);
+    media_world_start(world);
+    media_world_run(world, 3 * TIME_S);
+    say_goodbye(world);
+    media_world_run(world, 3 * TIME_S + 500 * TIME_MS);
+    world->paths[0].loss = 1000000000;
+    media_world_run(world, 4 * TIME_S);
+    uint64_t played = media_world_stats(world, 1, 0).in.totalSamplesReceived;
+    media_world_run(world, 6 * TIME_S);
+    assert_int_equal(media_world_stats(world, 1, 0).in.totalSamplesReceived, played);
+    media_world_free(world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -198,6 +256,8 @@ int main(void)
         cmocka_unit_test(test_media_change_of_codec_goes_on),
         cmocka_unit_test(test_media_change_to_no_codec_ends_nothing_badly),
         cmocka_unit_test(test_media_change_of_numbers_goes_on),
+        cmocka_unit_test(test_media_change_back_after_a_goodbye),
+        cmocka_unit_test(test_media_change_stragglers_bring_nothing_back),
     };
     return cmocka_run_group_tests_name("media_change", tests, NULL, NULL);
 }

@@ -205,6 +205,7 @@ static void goodbye(struct media *m, nanotime now, const struct rtcp_packet *pac
         if (!s || s->bye)
             continue;
         s->bye = true;
+        s->bye_at = now;
         if (s->audio)
             audio_buffer_stop(s->audio);
         trace(&m->trace, now, "stream %08x of '%s' says goodbye", ssrc, m->tracks[s->track].label);

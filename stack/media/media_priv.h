@@ -119,6 +119,7 @@ struct media_stream_in {
     int64_t last_sequence; // unwrapped; -1: none
     char rid[RTP_DEMUX_RID_MAX + 1];
     bool bye; // it said goodbye
+    nanotime bye_at;
     bool keyframe_wanted;
     nanotime keyframe_asked; // TIME_NEVER: not yet
     uint64_t nacks, plis, firs;

@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#define LATE_MOST TIME_S // packets behind a goodbye
+
 // ---------------------------------------------------------------------------------------- streams
 
 void media_stream_free(struct media_stream_in *s)
@@ -120,6 +122,18 @@ static void stream_restart(struct media_stream_in *s, uint16_t sequence)
         audio_buffer_restart(s->audio, s->codec->clock_rate, s->codec->sample_rate);
     s->dtmf = (struct dtmf_receiver){0};
     s->last_sr_at = 0; // of the clock before
+}
+
+// RFC 3550 6.2.1: what comes late was on its way when the goodbye did. After that it is the source
+// once more: browsers say goodbye for a track that is held, and go on under the same SSRC.
+static void stream_return(struct media *m, nanotime now, struct media_stream_in *s)
+{
+    if (now - s->bye_at < LATE_MOST)
+        return;
+    s->bye = false;
+    if (s->audio)
+        audio_buffer_restart(s->audio, s->codec->clock_rate, s->codec->sample_rate);
+    trace(&m->trace, now, "stream %08x of '%s' is back", s->ssrc, m->tracks[s->track].label);
 }
 
 static struct media_stream_in *stream_of(struct media *m, const struct rtp_demux_result *where,
@@ -486,6 +500,8 @@ static enum media_drop input(struct media *m, nanotime now, struct bytes datagra
         stream_restart(s, packet.sequence);
         media_ccfb_note(m, now, s, packet.sequence, datagram.len);
     }
+    if (s->bye)
+        stream_return(m, now, s);
     if (values.has & 1u << RTP_RID)
         (void)bytes_copy_text(values.rid, s->rid, sizeof s->rid);
     if (values.has & 1u << RTP_AUDIO_LEVEL) {
