@@ -43,7 +43,7 @@ static void send_repair(struct media *m, nanotime now, struct media_track *t, un
     struct media_packet *packet = media_packet_new(m, &index);
     if (!packet)
         return;
-    media_extension_values(t, layer, false, &values);
+    media_extension_values(t, layer, !red, &values);
     uint16_t *number = red ? &out->sequence : &out->fec_sequence;
     struct rtp_packet header = {.payload_type = red ? red->send_type : format->send_type,
                                 .sequence = *number,

@@ -54,6 +54,8 @@ static void block_read(struct media *m, nanotime now, const struct rtcp_block *b
     unsigned layer;
     nanotime rtt;
     struct media_stream_out *out = out_of(m, block->ssrc, &track, &layer);
+    if (out)
+        out->rtx_acknowledged |= out->rtx_ssrc == block->ssrc;
     if (!out || out->ssrc != block->ssrc)
         return; // of RTX nobody asks
     out->acknowledged = true;

@@ -68,8 +68,10 @@ struct media_stream_out {
     uint16_t first_sequence; // of the packets under this SSRC
     int32_t picture_id;
     uint8_t tl0picidx;
-    bool on;           // its layer has bandwidth
-    bool acknowledged; // a report of it came: the mid need not be told any more
+    bool on; // its layer has bandwidth
+    // A report of it came: the mid need not be told any more. Of the streams that repair it most
+    // receivers report nothing.
+    bool acknowledged, rtx_acknowledged;
     uint32_t target_bps;
     struct rtp_history *history;
     struct media_sent *sent[3]; // by enum media_role_in; NULL: none, or no need

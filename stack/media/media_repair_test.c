@@ -342,6 +342,35 @@ static void test_media_repair_a_pause_keeps_the_clock(void **state)
     media_world_free(world);
 }
 
+// RFC 9143 15.1, RFC 8852 3.1: whose a repair stream is, is told until that stream is known, not
+// the one that it repairs. Of a simulcast SDP names no SSRC; FlexFEC of two tracks has one payload
+// type.
+static void test_media_repair_streams_say_whose_they_are(void **state)
+{
+    (void)state;
+    struct media_world *world = media_world_new(NULL);
+    struct media_track_config config = video;
+    config.rtx = true;
+    config.layers[0] = (struct media_layer){"q", 4, 150000};
+    config.layers[1] = (struct media_layer){"f", 1, 700000};
+    config.layers_count = 2;
+    unsigned layers = media_world_track(world, &config, true, false);
+    config.layers_count = 0;
+    config.fec = MEDIA_FLEXFEC;
+    unsigned single = media_world_track(world, &config, true, false);
+    media_world_start(world);
+    media_world_run(world, 5 * TIME_S); // by now the media streams are acknowledged
+    assert_int_equal(media_world_stats(world, 1, layers).in.retransmittedPacketsReceived, 0);
+    world->paths[0].loss = 50000000;
+    media_world_run(world, 15 * TIME_S);
+    struct media_transport_stats stats;
+    media_transport_stats(world->sides[1], &stats);
+    assert_int_equal(stats.drops[MEDIA_UNKNOWN_STREAM], 0);
+    assert_true(media_world_stats(world, 1, layers).quality.recovered > 10);
+    assert_true(media_world_stats(world, 1, single).in.fecPacketsReceived > 100);
+    media_world_free(world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -352,6 +381,7 @@ int main(void)
         cmocka_unit_test(test_media_repair_rtx_and_fec_together),
         cmocka_unit_test(test_media_repair_fec_is_of_packets_without_the_pacers_values),
         cmocka_unit_test(test_media_repair_a_pause_keeps_the_clock),
+        cmocka_unit_test(test_media_repair_streams_say_whose_they_are),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

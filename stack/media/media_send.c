@@ -222,8 +222,10 @@ void media_extension_values(const struct media_track *t, unsigned layer, bool re
         values->has |= 1u << RTP_TRANSPORT_CC;
     if (id[RTP_ABS_SEND_TIME])
         values->has |= 1u << RTP_ABS_SEND_TIME;
-    if (out->acknowledged)
-        return; // RFC 9143 15.1: the other side knows by now whose SSRC it is
+    // RFC 9143 15.1, RFC 8852 3.1: of each SSRC until the other side knows whose it is. A repair
+    // stream may begin, or be heard of first, long after what it repairs.
+    if (repair ? out->rtx_acknowledged : out->acknowledged)
+        return;
     if (id[RTP_MID]) {
         values->has |= 1u << RTP_MID;
         values->mid = t->agreement.mid;

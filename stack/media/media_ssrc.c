@@ -38,7 +38,8 @@ static void layer_redraw(struct media *m, unsigned track, unsigned layer)
     out->rtp_at = TIME_NEVER;
     out->rtx_ssrc = draw_again(m, track, out->rtx_ssrc, out->rtx_packets > 0);
     out->fec_ssrc = draw_again(m, track, out->fec_ssrc, out->flex_packets > 0);
-    out->acknowledged = false; // RFC 9143 15.1: the mid goes with the new one
+    out->acknowledged = out->rtx_acknowledged =
+        false; // RFC 9143 15.1: the mid goes with the new one
     out->remote = (struct media_remote_inbound){0};
     out->first_sequence = out->sequence;
     // RFC 3550 6.4.1: a sender's counts begin anew with its SSRC.
