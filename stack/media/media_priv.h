@@ -234,6 +234,7 @@ struct media {
     bool has_receive_max; // a track has one
     bool reduced_size;
     unsigned reporter;    // next stream to report, round robin
+    unsigned asker;       // the stream whose feedback goes first: there was no room for all of it
     unsigned speaker;     // next of ours to speak, round robin: track * MEDIA_LAYERS_MAX + layer
     bool we_sent;         // RFC 3550 6.3.8
     nanotime reported[2]; // the last regular report, and the one before

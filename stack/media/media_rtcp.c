@@ -15,6 +15,11 @@
 #define REPORT_BLOCK 24
 #define SDES_HEAD 4
 #define NAME_MOST 10
+// RFC 4585 6.1, 6.2.1, RFC 5104 4.3.1, draft-alvestrand-rmcat-remb-03 2.2.
+#define FEEDBACK_HEAD 12
+#define NACK_ENTRY 4
+#define FIR_ENTRY 8
+#define REMB_HEAD 20
 #define KEYFRAME_AGAIN (500 * TIME_MS) // a request that was not answered is made again; or by RTT
 
 void media_feedback_wish(struct media *m, nanotime now)
@@ -201,10 +206,14 @@ static void write_extended(struct media *m, nanotime now, struct writer *w, bool
 
 // ---------------------------------------------------------------------------------------- feedback
 
+// What has no room in a datagram is not taken for it: it stays due, for the next.
+
 static void write_nack(struct media *m, nanotime now, struct writer *w, struct media_stream_in *s)
 {
     uint16_t missing[NACK_MAX];
-    size_t count = nack_poll(s->nack, now, missing, NACK_MAX);
+    size_t room = (w->max - w->len) / NACK_ENTRY, head = FEEDBACK_HEAD / NACK_ENTRY;
+    size_t fit = room > head ? room - head : 0; // if each needs an entry of its own
+    size_t count = nack_poll(s->nack, now, missing, fit < NACK_MAX ? fit : NACK_MAX);
     if (!count)
         return;
     s->nacks++;
@@ -215,12 +224,13 @@ static void write_keyframe(struct media *m, nanotime now, struct writer *w,
                            struct media_stream_in *s)
 {
     const struct media_track *t = &m->tracks[s->track];
-    uint32_t ssrc = speak_as(m, s->track);
+    if (w->max - w->len < FEEDBACK_HEAD + FIR_ENTRY)
+        return;
     if (t->format && t->format->pli) {
-        rtcp_write_pli(w, ssrc, s->ssrc);
+        rtcp_write_pli(w, speak_as(m, s->track), s->ssrc);
         s->plis++;
     } else if (t->format && t->format->fir) {
-        rtcp_write_fir(w, ssrc,
+        rtcp_write_fir(w, speak_as(m, s->track),
                        &(struct rtcp_fir_entry){.ssrc = s->ssrc, .sequence = (uint8_t)s->firs}, 1);
         s->firs++;
     }
@@ -272,7 +282,7 @@ static void write_remb(struct media *m, nanotime now, struct writer *w)
         if (m->streams[i].used && m->streams[i].role == MEDIA_IN_MEDIA)
             ssrcs[count++] = m->streams[i].ssrc;
     }
-    if (!m->remb_bps || !count)
+    if (!m->remb_bps || !count || w->max - w->len < REMB_HEAD + count * sizeof *ssrcs)
         return;
     rtcp_write_remb(w, speak_as(m, 0), m->remb_bps, ssrcs, count);
     m->remb_told = m->remb_bps;
@@ -282,14 +292,21 @@ static void write_remb(struct media *m, nanotime now, struct writer *w)
 
 static void write_feedback(struct media *m, nanotime now, struct writer *w)
 {
-    for (unsigned i = 0; i < m->streams_count; i++) {
+    if (w->failed)
+        return;
+    unsigned first = m->asker;
+    m->asker = 0;
+    for (unsigned k = 0; k < m->streams_count; k++) {
+        unsigned i = (first + k) % m->streams_count;
         struct media_stream_in *s = &m->streams[i];
         if (!s->used || s->bye)
             continue;
-        if (s->nack)
-            write_nack(m, now, w, s);
         if (s->keyframe_wanted)
             write_keyframe(m, now, w, s);
+        if (s->nack)
+            write_nack(m, now, w, s);
+        if (!m->asker && w->max - w->len < FEEDBACK_HEAD + FIR_ENTRY)
+            m->asker = i; // the next time it begins
     }
     write_remb(m, now, w);
     m->feedback_due = false;
@@ -333,10 +350,7 @@ static bool regular(struct media *m, nanotime now, struct media_output *out)
     write_extended(m, now, &w, sends);
     if (w.failed)
         w = before; // it may wait
-    before = w;
     write_feedback(m, now, &w);
-    if (w.failed)
-        w = before;
     rtcp_schedule_sent(&m->schedule, now, w.len + UDP_OVERHEAD);
     return give(m, &w, out);
 }
@@ -351,7 +365,7 @@ static bool early(struct media *m, nanotime now, struct media_output *out)
     }
     size_t begun = w.len;
     write_feedback(m, now, &w);
-    bool any = !w.failed && w.len > begun;
+    bool any = w.len > begun;
     rtcp_schedule_sent(&m->schedule, now, w.len + UDP_OVERHEAD);
     return any && give(m, &w, out);
 }

@@ -1,0 +1,113 @@
+// Feedback, as it is written and as it is read.
+#include "stack/media/media_world.h"
+#include "stack/rtp/rtcp.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+static const struct media_track_config video = {.label = "video",
+                                                .kind = MEDIA_VIDEO,
+                                                .codecs = {"VP8"},
+                                                .codecs_count = 1,
+                                                .bitrate = 500000,
+                                                .fps = 25,
+                                                .width = 640,
+                                                .height = 360,
+                                                .nack = true,
+                                                .pli = true};
+
+// ----------------------------------------------------------------------------------------- written
+
+#define TRACKS 6
+
+static unsigned nacks[TRACKS], asked[TRACKS], plis[TRACKS];
+
+static void note(struct media_world *world, int from, struct media_flying *flying)
+{
+    struct rtcp_walk walk;
+    struct rtcp_packet packet;
+    (void)world;
+    if (!from || !flying->rtcp)
+        return;
+    assert_int_equal(rtcp_walk_start(&walk, bytes_of(flying->bytes, flying->len), true), RTCP_OK);
+    while (rtcp_next(&walk, &packet) == RTCP_OK) {
+        unsigned track = packet.kind == RTCP_NACK || packet.kind == RTCP_PLI
+                             ? packet.feedback.media - 1000
+                             : TRACKS;
+        uint16_t sequence;
+        if (track >= TRACKS)
+            continue;
+        plis[track] += packet.kind == RTCP_PLI;
+        nacks[track] += packet.kind == RTCP_NACK;
+        struct rtcp_nack_walk list = {.left = {NULL, 0}};
+        if (packet.kind == RTCP_NACK)
+            list = rtcp_nack_start(&packet);
+        while (rtcp_nack_next(&list, &sequence))
+            asked[track]++;
+    }
+}
+
+// A packet of a key frame of VP8, of which the end never comes. The first has number 0.
+static void piece(struct media_world *world, unsigned track, uint16_t sequence)
+{
+    uint8_t bytes[64], payload[] = {sequence ? 0x00 : 0x10, 0x00};
+    char mid[] = {(char)('0' + track), 0};
+    struct media_agreement agreement = media_world_agreement(&video, mid);
+    struct rtp_packet packet = {.payload_type = 96,
+                                .sequence = sequence,
+                                .timestamp = 1000,
+                                .ssrc = 1000 + track,
+                                .payload = bytes_of(payload, sizeof payload)};
+    struct rtp_extension_values values = {.has = 1u << RTP_MID, .mid = bytes_text(mid)};
+    size_t len = rtp_write(bytes, sizeof bytes, &packet, &agreement.extensions, &values);
+    assert_int_equal(media_input_rtp(world->sides[1], world->now, bytes_of(bytes, len)),
+                     MEDIA_KEPT);
+}
+
+// More is missing at once than one datagram can ask for: what has no room waits for the next.
+static void test_media_feedback_that_has_no_room_waits(void **state)
+{
+    (void)state;
+    struct media_world *world = media_world_new(NULL);
+    memset(nacks, 0, sizeof nacks);
+    memset(asked, 0, sizeof asked);
+    memset(plis, 0, sizeof plis);
+    world->tamper = note;
+    for (unsigned i = 0; i < TRACKS; i++)
+        (void)media_world_track(world, &video, false, false);
+    for (unsigned i = 0; i < TRACKS; i++) {
+        char mid[] = {(char)('0' + i), 0};
+        struct media_agreement agreement = media_world_agreement(&video, mid);
+        agreement.send = false;
+        assert_true(media_agree(world->sides[1], 0, i, &agreement));
+    }
+    media_world_start(world);
+    media_world_run(world, TIME_S);
+    for (unsigned i = 0; i < TRACKS; i++)
+        for (uint16_t sequence = 0; sequence < 100 * 18; sequence++)
+            if (!sequence || sequence % 18) // an entry for each, as no two fit in one
+                piece(world, i, sequence);
+    for (unsigned i = 0; i < TRACKS; i++)
+        media_command(world->sides[1], world->now,
+                      &(struct media_command){.kind = MEDIA_KEYFRAME, .track = i});
+    media_world_run(world, TIME_S + 200 * TIME_MS);
+    for (unsigned i = 0; i < TRACKS; i++) {
+        assert_int_equal(plis[i], 1);
+        assert_true(asked[i] >= 99);
+        struct media_track_stats stats = media_world_stats(world, 1, i);
+        assert_int_equal(stats.in.nackCount, nacks[i]);
+        assert_int_equal(stats.in.pliCount, plis[i]);
+    }
+    media_world_free(world);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_media_feedback_that_has_no_room_waits),
+    };
+    return cmocka_run_group_tests_name("media_feedback", tests, NULL, NULL);
+}
