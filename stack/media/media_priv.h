@@ -82,6 +82,7 @@ struct media_stream_out {
     uint64_t packets, payload_bytes, header_bytes;
     uint64_t rtx_packets, rtx_bytes;
     uint64_t flex_packets, flex_bytes; // of `packets`, those of fec_ssrc
+    uint64_t own_packets, own_bytes;   // those of `ssrc`
     uint64_t told_packets, told_bytes; // of media, under an SSRC that was given up
     uint64_t nacks, plis, firs;
     nanotime keyframe_at; // when the last was made
@@ -97,7 +98,7 @@ struct media_stream_out {
     uint16_t width, height;
     // What the receiver reports.
     struct media_remote_inbound remote;
-    bool spoke; // anything was said under its SSRC
+    bool spoke, rtx_spoke; // anything was said under its SSRC, under that of its retransmissions
     // RFC 3550 6.3.8: when RTP went out last under its SSRC (TIME_NEVER: none yet), and when this
     // SSRC reported last and before that.
     nanotime rtp_at, reported[2];

@@ -86,6 +86,29 @@ static void test_media_repair_under_the_same_number_it_is_the_same_packet(void *
     }
 }
 
+// RFC 3550 6.4.1: a sender counts all packets and bytes that went out under its SSRC, those that are
+// sent once more included.
+static void test_media_repair_under_its_ssrc_is_of_the_senders_counts(void **state)
+{
+    (void)state;
+    struct media_world *world = media_world_new(NULL);
+    struct media_track_config config = video;
+    config.stop_at = 6 * TIME_S;
+    (void)media_world_track(world, &config, true, false);
+    loss = rng_seed(7, "loss");
+    sent_count = repeated = different = 0;
+    world->tamper = note;
+    media_world_start(world);
+    media_world_run(world, 9 * TIME_S);
+    struct media_outbound out = media_world_stats(world, 0, 0).out;
+    assert_true(out.retransmittedPacketsSent > 10);
+    assert_int_equal(out.packetsSent, sent_count + repeated);
+    struct media_remote_outbound told = media_world_stats(world, 1, 0).remote_out;
+    assert_int_equal(told.packetsSent, out.packetsSent);
+    assert_int_equal(told.bytesSent, out.bytesSent);
+    media_world_free(world);
+}
+
 // --------------------------------------------------------------------------- holes that held
 // nothing
 
@@ -381,6 +404,7 @@ int main(void)
         cmocka_unit_test(test_media_repair_rtx_and_fec_together),
         cmocka_unit_test(test_media_repair_fec_is_of_packets_without_the_pacers_values),
         cmocka_unit_test(test_media_repair_a_pause_keeps_the_clock),
+        cmocka_unit_test(test_media_repair_under_its_ssrc_is_of_the_senders_counts),
         cmocka_unit_test(test_media_repair_streams_say_whose_they_are),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

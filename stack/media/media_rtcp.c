@@ -123,8 +123,8 @@ static void sender_report(struct writer *w, nanotime now, const struct media_tra
                           const struct media_stream_out *out, const struct rtcp_block *blocks,
                           size_t count)
 {
-    uint64_t packets = out->packets - out->rtx_packets - out->flex_packets - out->told_packets;
-    uint64_t bytes = out->payload_bytes - out->rtx_bytes - out->flex_bytes - out->told_bytes;
+    uint64_t packets = out->own_packets - out->told_packets;
+    uint64_t bytes = out->own_bytes - out->told_bytes;
     struct rtcp_sender_info info = {.ntp = rtcp_ntp(now),
                                     .rtp_timestamp = rtp_time(now, t, out),
                                     .packets = (uint32_t)packets,
@@ -379,7 +379,7 @@ static void write_byes(const struct media *m, struct writer *w)
         const struct media_stream_out *out =
             &m->tracks[i / MEDIA_LAYERS_MAX].out[i % MEDIA_LAYERS_MAX];
         const uint32_t leaving[] = {out->spoke ? out->ssrc : 0,
-                                    out->rtx_packets ? out->rtx_ssrc : 0,
+                                    out->rtx_spoke ? out->rtx_ssrc : 0,
                                     out->flex_packets ? out->fec_ssrc : 0};
         for (unsigned k = 0; k < 3; k++) {
             if (!leaving[k])

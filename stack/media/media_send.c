@@ -524,7 +524,11 @@ static void count_packet(struct media *m, nanotime now, const struct media_packe
     if (packet->fec && !media_fec_red(t)) {
         out->flex_packets++;
         out->flex_bytes += payload_len;
-    } else if (!packet->rtx || packet->as_it_was) { // under its own SSRC
+    } else if (packet->rtx && !packet->as_it_was) {
+        out->rtx_spoke = true;
+    } else { // under its own SSRC
+        out->own_packets++;
+        out->own_bytes += payload_len;
         out->rtp_at = now;
         out->spoke = true;
         if (!m->we_sent)

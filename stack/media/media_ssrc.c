@@ -36,15 +36,16 @@ static void layer_redraw(struct media *m, unsigned track, unsigned layer)
     out->ssrc = draw_again(m, track, out->ssrc, out->spoke);
     out->spoke = false;
     out->rtp_at = TIME_NEVER;
-    out->rtx_ssrc = draw_again(m, track, out->rtx_ssrc, out->rtx_packets > 0);
+    out->rtx_ssrc = draw_again(m, track, out->rtx_ssrc, out->rtx_spoke);
+    out->rtx_spoke = false;
     out->fec_ssrc = draw_again(m, track, out->fec_ssrc, out->flex_packets > 0);
-    out->acknowledged = out->rtx_acknowledged =
-        false; // RFC 9143 15.1: the mid goes with the new one
+    // RFC 9143 15.1: the mid goes with the new ones.
+    out->acknowledged = out->rtx_acknowledged = false;
     out->remote = (struct media_remote_inbound){0};
     out->first_sequence = out->sequence;
     // RFC 3550 6.4.1: a sender's counts begin anew with its SSRC.
-    out->told_packets = out->packets - out->rtx_packets - out->flex_packets;
-    out->told_bytes = out->payload_bytes - out->rtx_bytes - out->flex_bytes;
+    out->told_packets = out->own_packets;
+    out->told_bytes = out->own_bytes;
     if (out->history) {
         rtp_history_free(out->history);
         out->history = rtp_history_new();
