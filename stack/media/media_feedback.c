@@ -115,7 +115,8 @@ static void extended_report(struct media *m, nanotime now, const struct rtcp_pac
             continue;
         }
         for (size_t i = 0; rtcp_xr_dlrr(&block, i, &dlrr); i++) {
-            if (!s || !rtcp_round_trip(now, dlrr.lrr, dlrr.dlrr, &rtt))
+            bool ours = rtp_demux_send_section(m->demux, dlrr.ssrc) != RTP_DEMUX_NONE;
+            if (!s || !ours || !rtcp_round_trip(now, dlrr.lrr, dlrr.dlrr, &rtt))
                 continue;
             s->remote.roundTripTime = rtt;
             s->remote.totalRoundTripTime += rtt;
@@ -237,8 +238,8 @@ static void packet_read(struct media *m, nanotime now, const struct rtcp_packet 
         full_intra(m, now, packet);
         break;
     case RTCP_REMB:
-        if (packet->remb.bitrate <= UINT32_MAX)
-            gcc_remb(m->gcc, now, (uint32_t)packet->remb.bitrate);
+        gcc_remb(m->gcc, now,
+                 packet->remb.bitrate < UINT32_MAX ? (uint32_t)packet->remb.bitrate : UINT32_MAX);
         break;
     case RTCP_TRANSPORT_CC:
         transport_feedback(m, now, packet);

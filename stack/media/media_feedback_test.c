@@ -104,10 +104,70 @@ static void test_media_feedback_that_has_no_room_waits(void **state)
     media_world_free(world);
 }
 
+// -------------------------------------------------------------------------------------------- read
+
+static void rtcp_in(struct media_world *world, int side, const struct writer *w)
+{
+    assert_int_equal(media_input_rtcp(world->sides[side], world->now, writer_bytes(w)), MEDIA_KEPT);
+}
+
+// RFC 3611 4.5: each part of a DLRR is for the receiver that it names.
+static void test_media_feedback_round_trips_of_others_are_not_ours(void **state)
+{
+    (void)state;
+    struct media_world *world = media_world_new(NULL);
+    (void)media_world_track(world, &video, true, false);
+    media_world_start(world);
+    media_world_run(world, 3 * TIME_S);
+    struct media_track_stats before = media_world_stats(world, 1, 0);
+    assert_in_range(before.remote_out.roundTripTime, 39 * TIME_MS, 41 * TIME_MS);
+    uint8_t bytes[64];
+    struct writer w = writer_of(bytes, sizeof bytes);
+    struct rtcp_dlrr dlrr = {.ssrc = 77, .lrr = rtcp_ntp_middle(rtcp_ntp(world->now - 2 * TIME_S))};
+    rtcp_write_xr_dlrr(&w, (uint32_t)before.in.ssrc, &dlrr, 1);
+    rtcp_in(world, 1, &w);
+    struct media_track_stats after = media_world_stats(world, 1, 0);
+    assert_true(after.remote_out.roundTripTime == before.remote_out.roundTripTime);
+    assert_int_equal(after.remote_out.roundTripTimeMeasurements,
+                     before.remote_out.roundTripTimeMeasurements);
+    media_world_free(world);
+}
+
+// draft-alvestrand-rmcat-remb-03 2.2: 18 bits of mantissa and 6 of exponent tell more than 32 bits.
+static void test_media_feedback_a_large_remb_lifts_a_small_one(void **state)
+{
+    (void)state;
+    struct media_config configs[2] = {{.control = MEDIA_REMB}, {.control = MEDIA_REMB}};
+    struct media_world *world = media_world_new(configs);
+    (void)media_world_track(world, &video, true, false);
+    media_world_start(world);
+    media_world_run(world, TIME_S);
+    for (unsigned i = 0; i < 2; i++) {
+        uint8_t bytes[64];
+        struct writer w = writer_of(bytes, sizeof bytes);
+        struct media_ssrcs ssrcs;
+        media_ssrcs(world->sides[0], 0, &ssrcs);
+        rtcp_write_remb(&w, 5, i ? 10000000000 : 50000, ssrcs.media, 1);
+        rtcp_in(world, 0, &w);
+        struct media_output out;
+        while (media_poll(world->sides[0], world->now, &out))
+            continue;
+        struct media_transport_stats stats;
+        media_transport_stats(world->sides[0], &stats);
+        if (i == 0)
+            assert_int_equal(stats.availableOutgoingBitrate, 50000);
+        else
+            assert_true(stats.availableOutgoingBitrate > 50000);
+    }
+    media_world_free(world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_media_feedback_that_has_no_room_waits),
+        cmocka_unit_test(test_media_feedback_round_trips_of_others_are_not_ours),
+        cmocka_unit_test(test_media_feedback_a_large_remb_lifts_a_small_one),
     };
     return cmocka_run_group_tests_name("media_feedback", tests, NULL, NULL);
 }
