@@ -4,6 +4,8 @@
 
 #include <stdlib.h>
 
+#define NEAR 2048 // numbers; the farthest that a late packet is taken from is half of it
+
 // What is XORed of each packet: the first two bytes, the length after the fixed header, the
 // timestamp, and everything after the fixed header.
 struct parity {
@@ -149,8 +151,9 @@ struct fec_decoder {
     uint32_t ssrc;
     struct kept kept[FEC_KEPT];
     struct waiting waiting[FEC_WAITING];
-    unsigned next; // of waiting, to be overwritten
-    bool look;     // something came since nothing could be computed
+    unsigned next;   // of waiting, to be overwritten
+    uint16_t latest; // media packet
+    bool look;       // something came since nothing could be computed
     uint64_t unused;
     struct parity parity;
     uint8_t packet[RTP_PACKET_MAX];
@@ -186,7 +189,16 @@ void fec_decoder_media(struct fec_decoder *d, uint16_t sequence, struct bytes pa
     kept->used = true;
     kept->sequence = sequence;
     kept->len = packet.len;
+    d->latest = sequence;
     d->look = true;
+}
+
+// Numbers come round: what could not be used near its own packets is not of those that have the
+// same numbers later.
+static bool is_past(const struct fec_decoder *d, const struct waiting *w)
+{
+    uint16_t ahead = (uint16_t)(w->mask.base - d->latest), behind = (uint16_t)(0 - ahead);
+    return ahead > NEAR && behind > NEAR;
 }
 
 static const struct kept *kept_of(const struct fec_decoder *d, uint16_t sequence)
@@ -308,10 +320,11 @@ bool fec_decoder_poll(struct fec_decoder *d, struct bytes *packet)
         if (!w->used)
             continue;
         unsigned count = missing(d, w, &which);
-        if (count > 1)
+        bool past = is_past(d, w);
+        if (count > 1 && !past)
             continue;
         w->used = false;
-        if (count == 1 && compute(d, w, which, packet))
+        if (count == 1 && !past && compute(d, w, which, packet))
             return true;
         d->unused++;
     }

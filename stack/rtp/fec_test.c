@@ -92,6 +92,38 @@ static void test_fec_two_lost_packets_wait_for_one_of_them(void **state)
     fec_decoder_free(d);
 }
 
+// A repair packet that nothing could be computed from is of the past once the numbers have moved
+// on: after a round of them it is not of the packets that have the same.
+static void test_fec_repair_is_not_of_the_next_round(void **state)
+{
+    (void)state;
+    struct rng rng = rng_seed(1, "fec");
+    static struct frame f;
+    uint8_t repair[RTP_PACKET_MAX + FEC_OVERHEAD_MAX];
+    struct bytes got;
+    frame_fill(&f, &rng, 100);
+    struct fec_decoder *d = fec_decoder_new(FEC_ULP, 0xabcd);
+    for (unsigned i = 0; i < COUNT; i++) {
+        if (i != 3 && i != 7)
+            fec_decoder_media(d, (uint16_t)(100 + i), f.packets[i]);
+    }
+    size_t len = fec_encode(FEC_ULP, f.packets, COUNT, repair, sizeof repair);
+    assert_int_equal(fec_decoder_repair(d, bytes_of(repair, len)), FEC_KEPT_IT);
+    assert_false(fec_decoder_poll(d, &got));
+    for (uint32_t i = 100 + COUNT; i < 65536 + 100; i++) {
+        fec_decoder_media(d, (uint16_t)i, f.packets[0]);
+        assert_false(fec_decoder_poll(d, &got));
+    }
+    f.bytes[0][f.packets[0].len - 1]++; // they are others
+    for (unsigned i = 0; i < COUNT; i++) {
+        if (i != 3)
+            fec_decoder_media(d, (uint16_t)(100 + i), f.packets[i]);
+    }
+    assert_false(fec_decoder_poll(d, &got));
+    assert_int_equal(fec_decoder_unused(d), 1);
+    fec_decoder_free(d);
+}
+
 static void test_fec_masks_reach_to_46_packets(void **state)
 {
     (void)state;
@@ -199,6 +231,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_fec_any_one_lost_packet_comes_back_as_it_was),
         cmocka_unit_test(test_fec_two_lost_packets_wait_for_one_of_them),
+        cmocka_unit_test(test_fec_repair_is_not_of_the_next_round),
         cmocka_unit_test(test_fec_masks_reach_to_46_packets),
         cmocka_unit_test(test_fec_ulp_header_is_that_of_rfc_5109),
         cmocka_unit_test(test_fec_a_part_of_a_packet_is_none),
