@@ -6,6 +6,7 @@
 #define END_PACKETS 3      // RFC 4733 2.5.1.4
 #define SEGMENT_MAX 0xffff // RFC 4733 2.5.1.3
 #define BILLION 1000000000
+#define COMMA (2 * TIME_S) // W3C webrtc-pc 7.1, insertDTMF(): a delay of 2 seconds
 
 static const char digits_of_events[] = "0123456789*#ABCD!";
 
@@ -53,13 +54,13 @@ bool dtmf_dial(struct dtmf_sender *sender, nanotime now, const char *digits, nan
     if (len > DTMF_DIGITS_MAX - sender->count)
         return false;
     for (size_t i = 0; i < len; i++)
-        if (dtmf_event(digits[i]) < 0)
+        if (dtmf_event(digits[i]) < 0 && digits[i] != ',')
             return false;
     for (size_t i = 0; i < len; i++) {
         unsigned at = (sender->head + sender->count++) % DTMF_DIGITS_MAX;
-        sender->queue[at].event = (uint8_t)dtmf_event(digits[i]);
+        sender->queue[at].event = dtmf_event(digits[i]);
         sender->queue[at].tone = time_max(tone, sender->interval);
-        sender->queue[at].gap = time_max(gap, 0);
+        sender->queue[at].gap = digits[i] == ',' ? COMMA : time_max(gap, 0);
     }
     if (sender->state == DTMF_IDLE)
         sender->due = now;
@@ -95,6 +96,7 @@ static void begin(struct dtmf_sender *sender, nanotime now, uint32_t timestamp)
     sender->first = true;
 }
 
+// On to what is next, after the gap of this one.
 static void end(struct dtmf_sender *sender)
 {
     nanotime gap = sender->queue[sender->head].gap;
@@ -110,7 +112,8 @@ static void report(struct dtmf_sender *sender, struct dtmf_packet *out)
     bool over = sender->due >= sender->until;
     uint64_t total = units(sender, time_min(sender->due, sender->until) - sender->began);
     uint64_t duration = total - sender->sent_before;
-    struct dtmf_payload payload = {.event = sender->queue[sender->head].event, .volume = VOLUME};
+    struct dtmf_payload payload = {.event = (uint8_t)sender->queue[sender->head].event,
+                                   .volume = VOLUME};
     *out = (struct dtmf_packet){.timestamp = sender->timestamp, .marker = sender->first};
     sender->first = false;
     if (duration > SEGMENT_MAX) {
@@ -142,6 +145,11 @@ bool dtmf_sender_poll(struct dtmf_sender *sender, nanotime now, uint32_t timesta
         }
         if (!sender->count) { // the gap after the last digit is over
             sender->state = DTMF_IDLE;
+            continue;
+        }
+        if (sender->queue[sender->head].event < 0) {
+            sender->until = now;
+            end(sender);
             continue;
         }
         begin(sender, now, timestamp_now);

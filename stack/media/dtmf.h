@@ -7,7 +7,7 @@
 
 #include "base/clock.h"
 
-#define DTMF_DIGITS_MAX 64 // that wait to be played
+#define DTMF_DIGITS_MAX 128 // that wait to be played
 #define DTMF_PAYLOAD_LEN 4
 #define DTMF_EVENT_FLASH 16
 
@@ -39,7 +39,7 @@ struct dtmf_sender {
     uint32_t clock_rate;
     nanotime interval; // between updates
     struct {
-        uint8_t event;
+        int event; // below 0: none, a pause as long as its gap
         nanotime tone, gap;
     } queue[DTMF_DIGITS_MAX];
     unsigned head, count;
@@ -53,8 +53,8 @@ struct dtmf_sender {
 };
 
 void dtmf_sender_init(struct dtmf_sender *sender, uint32_t clock_rate, nanotime interval);
-// Play after what is waiting. False, and nothing is taken: a character that is no digit, or more
-// than DTMF_DIGITS_MAX would wait. A tone lasts at least one interval.
+// Play after what is waiting; a ',' waits two seconds. False, and nothing is taken: a character
+// that is neither, or more than DTMF_DIGITS_MAX would wait. A tone lasts at least one interval.
 bool dtmf_dial(struct dtmf_sender *sender, nanotime now, const char *digits, nanotime tone,
                nanotime gap);
 bool dtmf_sender_poll(struct dtmf_sender *sender, nanotime now, uint32_t timestamp_now,

@@ -69,6 +69,29 @@ static void test_dtmf_sends_digits(void **state)
                               "310 2760 # E 400\n");
 }
 
+// W3C webrtc-pc 7.1: a comma is a delay of two seconds.
+static void test_dtmf_comma_waits(void **state)
+{
+    (void)state;
+    struct dtmf_sender sender;
+    char text[2000] = "";
+    dtmf_sender_init(&sender, RATE, 20 * TIME_MS);
+    assert_true(dtmf_dial(&sender, 0, "1,2,", 20 * TIME_MS, 70 * TIME_MS));
+    unsigned count = play(&sender);
+    describe(text, sizeof text, count);
+    assert_string_equal(text, "20 1000 1 M E 160\n"
+                              "40 1000 1 E 160\n"
+                              "60 1000 1 E 160\n"
+                              "2110 17720 2 M E 160\n"
+                              "2130 17720 2 E 160\n"
+                              "2150 17720 2 E 160\n");
+    assert_true(dtmf_dial(&sender, 10 * TIME_S, ",", 20 * TIME_MS, 70 * TIME_MS));
+    struct dtmf_packet packet;
+    assert_false(dtmf_sender_poll(&sender, 10 * TIME_S, 0, &packet));
+    assert_int_equal(dtmf_sender_deadline(&sender), 12 * TIME_S);
+    assert_false(dtmf_sender_playing(&sender));
+}
+
 // RFC 4733 2.5.1.3: 20 s are 160000 units: two segments of 65535 and the rest.
 static void test_dtmf_long_event_has_segments(void **state)
 {
@@ -176,6 +199,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_dtmf_sends_digits),
+        cmocka_unit_test(test_dtmf_comma_waits),
         cmocka_unit_test(test_dtmf_long_event_has_segments),
         cmocka_unit_test(test_dtmf_receiver_survives_loss),
         cmocka_unit_test(test_dtmf_receiver_ignores_what_is_over),
