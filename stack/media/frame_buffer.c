@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 
+#define NONE INT64_MIN // no sequence: those before the first may be negative
 #define MEAN_FRAMES 30 // of the W3C's freeze
 #define FREEZE_MORE (150 * TIME_MS)
 #define PAUSE (5 * TIME_S)
@@ -13,7 +14,7 @@
 #define BASE_WINDOW 250 // frames over which the least delay is looked for
 
 struct slot {
-    int64_t sequence; // -1: empty
+    int64_t sequence; // NONE: empty
     uint32_t timestamp;
     enum codec_kind kind;
     bool marker, empty, start, keyframe, recovered;
@@ -86,7 +87,7 @@ struct frame_buffer *frame_buffer_new(uint32_t clock_rate)
     b->broken = true; // RFC 7741 4.3, 6184 8: decoding begins with a key frame
     b->hole_since = b->shown_at = b->due = TIME_NEVER;
     for (unsigned i = 0; i < FRAME_BUFFER_PACKETS; i++)
-        b->slots[i].sequence = -1;
+        b->slots[i].sequence = NONE;
     return b;
 }
 

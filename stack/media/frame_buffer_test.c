@@ -53,6 +53,17 @@ static void put_frame(struct frame_buffer *b, nanotime now, int64_t sequence, un
         FRAME_KEPT);
 }
 
+// A stream that begins at 0 may have one before it, which comes late.
+static void test_frame_buffer_a_number_below_zero_is_late(void **state)
+{
+    (void)state;
+    struct frame_buffer *b = frame_buffer_new(90000);
+    put_frame(b, 0, 0, 0);
+    assert_int_equal(put(b, 0, -1, (struct shape){.timestamp = 1}), FRAME_LATE);
+    assert_int_equal(frame_buffer_stats(b, 0).packets_late, 1);
+    frame_buffer_free(b);
+}
+
 // The next frame is the one of these sequences, and is given now.
 static struct frame check_given(struct frame_buffer *b, nanotime now, int64_t first, int64_t last)
 {
@@ -705,6 +716,7 @@ int main(void)
         cmocka_unit_test(test_frame_buffer_begins_with_a_key_frame),
         cmocka_unit_test(test_frame_buffer_end_of_a_key_frame_is_no_beginning),
         cmocka_unit_test(test_frame_buffer_packets_in_any_order),
+        cmocka_unit_test(test_frame_buffer_a_number_below_zero_is_late),
         cmocka_unit_test(test_frame_buffer_names_what_it_does_not_keep),
         cmocka_unit_test(test_frame_buffer_slow_frame_is_no_hole),
         cmocka_unit_test(test_frame_buffer_waits_for_a_hole),

@@ -162,12 +162,34 @@ static void test_media_count_repair_is_no_media(void **state)
     }
 }
 
+// Counters never go back. A packet without RED among those with it brings no repair that nobody
+// needed, nor takes any away.
+static void test_media_count_of_repair_nobody_needed_grows(void **state)
+{
+    (void)state;
+    struct media_world *world = media_world_new(NULL);
+    struct media_track_config config = opus;
+    config.red = true;
+    config.stop_at = 0;
+    (void)media_world_track(world, &config, true, false);
+    media_world_start(world);
+    media_world_run(world, 4 * TIME_S);
+    uint64_t before = media_world_stats(world, 1, 0).in.fecPacketsDiscarded;
+    assert_true(before > 150);
+    media_command(world->sides[0], world->now,
+                  &(struct media_command){.kind = MEDIA_DIAL, .digits = "1"});
+    media_world_run(world, 6 * TIME_S);
+    assert_true(media_world_stats(world, 1, 0).in.fecPacketsDiscarded > before + 50);
+    media_world_free(world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_media_count_ends_agree_without_loss),
         cmocka_unit_test(test_media_count_ends_agree_with_loss),
         cmocka_unit_test(test_media_count_a_request_is_answered_once),
+        cmocka_unit_test(test_media_count_of_repair_nobody_needed_grows),
         cmocka_unit_test(test_media_count_repair_is_no_media),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -143,7 +143,8 @@ void media_fec_drain(struct media *m, nanotime now, struct media_stream_in *s)
         (void)media_take(m, now, s, &packet, true);
         media_fec_note(m, s, &packet); // byte by byte what was sent
     }
-    s->fec_discarded = s->fec ? fec_decoder_unused(s->fec) : 0;
+    if (s->fec)
+        s->fec_discarded = fec_decoder_unused(s->fec);
 }
 
 enum media_drop media_fec_take_red(struct media *m, nanotime now, struct media_stream_in *s,
