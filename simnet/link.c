@@ -114,14 +114,18 @@ static bool transmit(struct link *link, nanotime now, uint32_t len, nanotime *se
 // ----------------------------------------------------------------------------------------- chance
 
 // Gilbert-Elliott: the bad state loses everything, and lasts `loss_burst` packets on average; the
-// good state loses nothing, and is left as often as makes `loss` of all packets lost.
+// good state loses nothing, and is left as often as makes `loss` of all packets lost. It lasts one
+// packet at least: where that is too long, the bad one lasts longer.
 static bool is_lost(struct link *link)
 {
     uint32_t loss = link->config.loss, burst = link->config.loss_burst;
     if (burst <= 1 || loss == 0 || loss >= RNG_BILLION)
         return rng_chance(&link->rng, loss);
     uint64_t enter = (uint64_t)loss * RNG_BILLION / ((uint64_t)burst * (RNG_BILLION - loss));
-    uint64_t change = link->in_burst ? RNG_BILLION / burst : enter;
+    uint64_t leave = RNG_BILLION / burst;
+    if (enter > RNG_BILLION)
+        leave = (uint64_t)(RNG_BILLION - loss) * RNG_BILLION / loss;
+    uint64_t change = link->in_burst ? leave : enter;
     if (rng_below(&link->rng, RNG_BILLION) < change)
         link->in_burst = !link->in_burst;
     return link->in_burst;
@@ -278,7 +282,7 @@ static void wait_in_line(struct world *world, struct link *link, struct packet *
 bool link_cross(struct world *world, struct link *link, struct packet *packet)
 {
     struct link_stats *stats = &link->stats;
-    if (packet->len <= link->mtu && link->is_plain && world->now >= link->line_end &&
+    if (packet->len <= link->mtu && link->is_plain && !link->head &&
         world->now >= link->busy_until && !link->codel.head)
         return true;
 

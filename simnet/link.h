@@ -20,7 +20,8 @@ struct link_config {
     bool jitter_reorders; // else a packet never leaves before the one ahead of it, also when the
                           // delay was made shorter behind that one
     uint32_t loss;        // per billion
-    uint32_t loss_burst;  // mean length of a loss burst (Gilbert-Elliott); 0 or 1: independent
+    uint32_t loss_burst;  // mean length of a loss burst (Gilbert-Elliott), longer where `loss` asks
+                          // for it: one packet is between two bursts; 0 or 1: independent
     uint32_t duplicate;   // per billion; the copy has its own jitter, reordering and corruption
     uint32_t reorder;     // per billion: held back by `reorder_by`
     nanotime reorder_by;

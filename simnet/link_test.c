@@ -21,7 +21,7 @@ static const struct link_config none = {0};
 static struct duo duo_new(const struct link_config *config)
 {
     struct duo duo = {.at_a = {ip_v4(192, 0, 2, 1), 1000}, .at_b = {ip_v4(192, 0, 2, 2), 2000}};
-    duo.world = world_new(&(struct world_config){.seed = 42});
+    duo.world = world_new(&(struct world_config){.seed = 42, .wakers = 1});
     struct segment *lan = world_add_segment(duo.world, "lan", &(struct segment_config){0});
     duo.a = world_add_host(duo.world, "a");
     duo.b = world_add_host(duo.world, "b");
@@ -106,6 +106,24 @@ static void test_link_keeps_order_when_its_delay_shrinks(void **state)
     arrives(&duo, 2, 100);
     send_len(&duo, 3, 8);
     arrives(&duo, 3, 100);
+    world_free(duo.world);
+}
+
+// What becomes plain at the very moment when a packet is to leave it: that one still goes first.
+static void test_link_that_becomes_plain_keeps_order(void **state)
+{
+    (void)state;
+    struct duo duo = duo_new(&(struct link_config){.delay = 100});
+    struct world_event event;
+    link_configure(host_link(duo.b, 0, false), &(struct link_config){.delay = 10});
+    world_wake_at(duo.world, 0, 100);
+    send_len(&duo, 1, 8);
+    assert_true(world_next(duo.world, 100, &event));
+    assert_int_equal(event.kind, WORLD_WAKE); // its turn comes before that of the packet
+    link_configure(duo.link, &none);
+    send_len(&duo, 2, 8);
+    arrives(&duo, 1, 110);
+    arrives(&duo, 2, 110);
     world_free(duo.world);
 }
 
@@ -231,6 +249,11 @@ static void test_link_loss_of_almost_all_in_bursts(void **state)
     assert_int_equal(losses_of(&config, 100).lost, 100);
     config.loss = 800000000;
     assert_in_range(losses_of(&config, 50000).lost, 39000, 41000);
+    // One packet between two bursts of two would lose two of three: bursts are longer.
+    config = (struct link_config){.loss = 900000000, .loss_burst = 2};
+    struct losses losses = losses_of(&config, 50000);
+    assert_in_range(losses.lost, 44500, 45500);
+    assert_in_range(losses.lost * 10 / losses.bursts, 85, 95);
 }
 
 // ------------------------------------------------------------------------------------------- rate
@@ -519,6 +542,7 @@ static void test_link_corruption_is_found_by_the_receiver(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_link_that_becomes_plain_keeps_order),
         cmocka_unit_test(test_link_plain_delivers_at_once),
         cmocka_unit_test(test_link_delay_is_exact),
         cmocka_unit_test(test_link_keeps_order_when_its_delay_shrinks),

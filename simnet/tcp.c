@@ -8,14 +8,15 @@
 
 #define SEND_MAX (256u * 1024)
 #define RECEIVE_MAX 65535u
-#define RTO_FIRST TIME_S        // RFC 6298 2.1
-#define RTO_MIN (200 * TIME_MS) // RFC 6298 2.4 would have a second; systems have this
-#define RTO_MAX (60 * TIME_S)   // RFC 6298 2.5
-#define GRANULARITY TIME_MS     // RFC 6298: G
-#define SYN_TIMEOUTS_MAX 6      // the seventh ends it, after 127 s
-#define TIMEOUTS_MAX 10         // RFC 9293 3.8.3: R2 of at least 100 s
-#define TIMEOUTS_TO_SHRINK 3    // RFC 4821 7.7: then the MTU may be what loses segments
-#define WINDOW_FIRST_LEAST 4380 // RFC 5681 3.1, as RFC 3390 has it in one formula
+#define RTO_FIRST TIME_S           // RFC 6298 2.1
+#define RTO_AFTER_SYN (3 * TIME_S) // RFC 6298 5.7
+#define RTO_MIN (200 * TIME_MS)    // RFC 6298 2.4 would have a second; systems have this
+#define RTO_MAX (60 * TIME_S)      // RFC 6298 2.5
+#define GRANULARITY TIME_MS        // RFC 6298: G
+#define SYN_TIMEOUTS_MAX 6         // the seventh ends it, after 127 s
+#define TIMEOUTS_MAX 10            // RFC 9293 3.8.3: R2 of at least 100 s
+#define TIMEOUTS_TO_SHRINK 3       // RFC 4821 7.7: then the MTU may be what loses segments
+#define WINDOW_FIRST_LEAST 4380    // RFC 5681 3.1, as RFC 3390 has it in one formula
 
 const char *tcp_state_name(enum tcp_state state)
 {
@@ -103,6 +104,8 @@ void tcp_established(struct tcp *tcp)
     // RFC 5681 3.1: one segment after a SYN was lost.
     uint32_t first = tcp_min(4 * tcp->mss, tcp_max(2 * tcp->mss, WINDOW_FIRST_LEAST));
     tcp->cwnd = tcp->timeouts > 0 ? tcp->mss : first;
+    if (tcp->timeouts > 0)
+        tcp->rto = RTO_AFTER_SYN;
     tcp->timeouts = 0;
 }
 

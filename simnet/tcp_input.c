@@ -296,6 +296,18 @@ static bool input_synchronized(struct tcp *tcp, nanotime now, const struct tcp_s
     return true;
 }
 
+// RFC 9293 3.10.7.4: what may still come is their FIN, since our acknowledgement was lost.
+static void input_time_wait(struct tcp *tcp, nanotime now, const struct tcp_segment *segment)
+{
+    if (segment->flags & TCP_RST) {
+        if (segment->seq == tcp->receive_next) // RFC 5961 3.2
+            tcp_over(tcp, TCP_END_NONE);
+    } else if (segment->flags & TCP_FIN) {
+        tcp->ack_now = true;
+        time_wait(tcp, now);
+    }
+}
+
 bool tcp_input(struct tcp *tcp, nanotime now, const struct tcp_segment *segment)
 {
     tcp->stats.segments_received++;
@@ -305,9 +317,7 @@ bool tcp_input(struct tcp *tcp, nanotime now, const struct tcp_segment *segment)
     case TCP_SYN_SENT:
         return input_syn_sent(tcp, now, segment);
     case TCP_TIME_WAIT:
-        tcp->ack_now |= (segment->flags & TCP_FIN) != 0; // ours was lost
-        if (segment->flags & TCP_RST)
-            tcp_over(tcp, TCP_END_NONE); // RFC 9293 3.10.7.4
+        input_time_wait(tcp, now, segment);
         return true;
     case TCP_SYN_RECEIVED:
     case TCP_ESTABLISHED:

@@ -106,6 +106,32 @@ static void test_tcp_connect_and_close(void **state)
     tcp_fini(&tcp);
 }
 
+// RFC 9293 3.10.7.4: the FIN again restarts the time, and a RST must lie in the window.
+static void test_tcp_time_wait_is_restarted_and_kept(void **state)
+{
+    (void)state;
+    struct tcp tcp;
+    nanotime now = 20 * TIME_MS;
+    established(&tcp, &ours);
+    tcp_close(&tcp, now);
+    assert_string_equal(sent(&tcp, now), "FA 1 1");
+    give(&tcp, now, seg(TCP_FIN | TCP_ACK, THEM + 1, US + 2, ""));
+    assert_string_equal(sent(&tcp, now), "A 2 2");
+    assert_int_equal(tcp.state, TCP_TIME_WAIT);
+    now += 50 * TIME_S;
+    give(&tcp, now, seg(TCP_FIN | TCP_ACK, THEM + 1, US + 2, "")); // ours was lost
+    assert_string_equal(sent(&tcp, now), "A 2 2");
+    now += 59 * TIME_S;
+    assert_string_equal(sent(&tcp, now), "");
+    assert_int_equal(tcp.state, TCP_TIME_WAIT);
+    give(&tcp, now, seg(TCP_RST, THEM + 9000000, 0, "")); // of somebody who guesses
+    (void)sent(&tcp, now);
+    assert_int_equal(tcp.state, TCP_TIME_WAIT);
+    give(&tcp, now, seg(TCP_RST, THEM + 2, 0, ""));
+    assert_int_equal(tcp.state, TCP_CLOSED);
+    tcp_fini(&tcp);
+}
+
 static void test_tcp_accept_and_be_closed(void **state)
 {
     (void)state;
@@ -210,6 +236,25 @@ static void test_tcp_timeout_backs_off(void **state)
     assert_int_equal(tcp_deadline(&tcp), now + 800 * TIME_MS);
     give(&tcp, now, seg(TCP_ACK, THEM + 1, US + 1001, ""));
     assert_string_equal(sent(&tcp, now), "A 1001 1 [1000], A 2001 1 [1000]"); // slow start
+    tcp_fini(&tcp);
+}
+
+// RFC 6298 5.7: after a SYN that was sent again nothing is known of the round trip.
+static void test_tcp_timeout_after_a_lost_syn(void **state)
+{
+    (void)state;
+    struct tcp tcp;
+    tcp_connect(&tcp, &ours, 0);
+    assert_string_equal(sent(&tcp, 0), "S 0 0");
+    assert_string_equal(sent(&tcp, TIME_S), "S 0 0");
+    nanotime now = TIME_S + 10 * TIME_MS;
+    struct tcp_segment answer = seg(TCP_SYN | TCP_ACK, THEM, US + 1, "");
+    answer.mss = 1000;
+    give(&tcp, now, answer);
+    assert_string_equal(sent(&tcp, now), "A 1 1");
+    assert_true(tcp_send(&tcp, bytes_text("hello")));
+    assert_string_equal(sent(&tcp, now), "PA 1 1 [5]");
+    assert_int_equal(tcp_deadline(&tcp), now + 3 * TIME_S);
     tcp_fini(&tcp);
 }
 
@@ -428,6 +473,8 @@ static void test_tcp_survives_chance(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_tcp_time_wait_is_restarted_and_kept),
+        cmocka_unit_test(test_tcp_timeout_after_a_lost_syn),
         cmocka_unit_test(test_tcp_connect_and_close),
         cmocka_unit_test(test_tcp_accept_and_be_closed),
         cmocka_unit_test(test_tcp_simultaneous_open),
