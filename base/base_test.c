@@ -157,6 +157,8 @@ static void test_clock_parse_needs_a_unit(void **state)
                                       ".5s",
                                       "1e3s",
                                       "1.5.5s",
+                                      "0.5ns",
+                                      "1.0005us",
                                       "9223372036854775807s",
                                       "1.0000000001s",
                                       "s"};
@@ -231,6 +233,22 @@ static void test_err_keeps_the_first(void **state)
     assert_string_equal(err.text, "a.yaml:3:7: expected a time, got '5'");
 }
 
+static void test_err_is_one_line(void **state)
+{
+    (void)state;
+    struct err err = {0};
+    err_set(&err, "got '%s'", "a\nb\x1b[2Jc\x7f\xc2\x9b");
+    assert_string_equal(err.text, "got 'a b [2Jc   '");
+    char word[2 * ERR_TEXT_MAX + 1] = "";
+    for (size_t i = 0; i + 1 < sizeof word; i += 2)
+        memcpy(word + i, "\xc3\xa4", 2);
+    struct err whole = {0}, cut = {0};
+    err_set(&whole, "x%s", word);
+    assert_int_equal(strlen(whole.text), ERR_TEXT_MAX - 1);
+    err_set(&cut, "%s", word); // not inside of a character
+    assert_int_equal(strlen(cut.text), ERR_TEXT_MAX - 2);
+}
+
 static void test_err_nearest_word(void **state)
 {
     (void)state;
@@ -277,6 +295,10 @@ static void test_trace_line_shape(void **state)
     struct trace alice = trace_of(&log, "alice"), ice = trace_part(&alice, "ice");
     trace(&ice, 1025 * TIME_MS, "pair %d", 4);
     assert_string_equal(log.text.at, "   1.025000 alice.ice        pair 4\n");
+    text_clear(&log.text);
+    trace(&alice, 0, "label '%s'", "x\n   1.000000 run held\x1b[2J");
+    assert_string_equal(log.text.at,
+                        "   0.000000 alice            label 'x    1.000000 run held [2J'\n");
     struct trace silent = trace_of(NULL, "bob");
     trace(&silent, 0, "nothing");
     text_free(&log.text);
@@ -319,6 +341,7 @@ int main(void)
         cmocka_unit_test(test_rng_chance_draws_only_when_uncertain),
         cmocka_unit_test(test_rng_below_stays_below),
         cmocka_unit_test(test_err_keeps_the_first),
+        cmocka_unit_test(test_err_is_one_line),
         cmocka_unit_test(test_err_nearest_word),
         cmocka_unit_test(test_arena_gives_zeroed_aligned_memory),
         cmocka_unit_test(test_text_grows),

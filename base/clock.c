@@ -51,6 +51,8 @@ bool time_parse(struct bytes text, nanotime *out)
 
     nanotime part = 0, place = unit;
     for (size_t i = 0; i < fraction.len; i++) {
+        if (place % 10 != 0 && fraction.at[i] != '0')
+            return false; // finer than a nanosecond
         place /= 10;
         part += place * (fraction.at[i] - '0');
     }

@@ -1,9 +1,26 @@
 #include "base/err.h"
 
+#include "base/text.h"
+
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+
+// One line, and where it was cut no part of a character at its end.
+static void tidy(struct err *err)
+{
+    size_t len = strlen(err->text), at = len;
+    text_one_line(err->text, len);
+    if (len < ERR_TEXT_MAX - 1)
+        return;
+    while (at > 0 && ((uint8_t)err->text[at - 1] & 0xc0) == 0x80)
+        at--;
+    uint8_t first = at > 0 ? (uint8_t)err->text[at - 1] : 0;
+    size_t whole = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : first >= 0xc0 ? 2 : 1;
+    if (whole > len - at + 1)
+        err->text[at - 1] = 0;
+}
 
 bool err_set(struct err *err, const char *format, ...)
 {
@@ -13,6 +30,7 @@ bool err_set(struct err *err, const char *format, ...)
     va_start(args, format);
     vsnprintf(err->text, sizeof err->text, format, args);
     va_end(args);
+    tidy(err);
     return false;
 }
 
@@ -26,6 +44,7 @@ bool err_at(struct err *err, struct err_mark mark, const char *format, ...)
     va_start(args, format);
     vsnprintf(err->text + len, sizeof err->text - (size_t)len, format, args);
     va_end(args);
+    tidy(err);
     return false;
 }
 

@@ -66,3 +66,15 @@ void text_free(struct text *text)
     free(text->at);
     *text = (struct text){0};
 }
+
+void text_one_line(char *at, size_t len)
+{
+    uint8_t *c = (uint8_t *)at;
+    for (size_t i = 0; i < len; i++) {
+        bool two = c[i] == 0xc2 && i + 1 < len && c[i + 1] >= 0x80 && c[i + 1] < 0xa0;
+        if (two)
+            c[i + 1] = ' ';
+        if (two || c[i] < 0x20 || c[i] == 0x7f)
+            c[i] = ' ';
+    }
+}

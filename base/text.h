@@ -18,6 +18,9 @@ void text_vprintf(struct text *text, const char *format, va_list args)
     __attribute__((format(printf, 2, 0)));
 void text_clear(struct text *text); // keeps the memory
 void text_free(struct text *text);
+// Control characters, also those of two bytes in UTF-8, become blanks: what came from a file or
+// another machine begins no line of its own and moves no cursor.
+void text_one_line(char *at, size_t len);
 
 static inline struct bytes text_bytes(const struct text *text)
 {

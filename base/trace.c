@@ -28,6 +28,7 @@ void trace_line(const struct trace *trace, nanotime now, const char *format, ...
     va_start(args, format);
     text_vprintf(text, format, args);
     va_end(args);
+    text_one_line(text->at + start, text->len - start);
     text_put(text, "\n");
     if (trace->log->live_fd < 0)
         return;
