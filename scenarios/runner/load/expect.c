@@ -11,8 +11,23 @@ struct words {
     struct bytes rest;
     struct bytes word; // empty at the end
     bool quoted;
+    bool open; // a quoted one had no end
     struct err *err;
 };
+
+static bool at_end(const struct words *w)
+{
+    return w->word.len == 0 && !w->quoted;
+}
+
+static bool fail(struct words *w, const char *expected)
+{
+    if (at_end(w))
+        return err_at(w->err, w->source->mark, "expected %s, got the end of \"%s\"", expected,
+                      w->source->text);
+    return err_at(w->err, w->source->mark, "expected %s, got '%.*s' in \"%s\"", expected,
+                  (int)w->word.len, (const char *)w->word.at, w->source->text);
+}
 
 static void words_next(struct words *w)
 {
@@ -28,21 +43,11 @@ static void words_next(struct words *w)
             end++;
     }
     w->word = (struct bytes){w->rest.at + start, end - start};
+    if (w->quoted && end == w->rest.len) {
+        w->open = true;
+        fail(w, "the end of a text in quotes");
+    }
     w->rest = bytes_from(w->rest, w->quoted ? end + 1 : end);
-}
-
-static bool at_end(const struct words *w)
-{
-    return w->word.len == 0 && !w->quoted;
-}
-
-static bool fail(struct words *w, const char *expected)
-{
-    if (at_end(w))
-        return err_at(w->err, w->source->mark, "expected %s, got the end of \"%s\"", expected,
-                      w->source->text);
-    return err_at(w->err, w->source->mark, "expected %s, got '%.*s' in \"%s\"", expected,
-                  (int)w->word.len, (const char *)w->word.at, w->source->text);
 }
 
 static bool take(struct words *w, const char *word)
@@ -151,9 +156,15 @@ static bool parse_metric(struct words *w, struct clause *clause)
     if (!metric_resolve(w->arena, w->scenario, w->word, w->source->mark, &clause->ref, w->err))
         return false;
     words_next(w);
-    if (take_compare(w, &clause->compare))
+    struct words before = *w;
+    enum value_kind kind = metric_kind(&clause->ref);
+    if (take_compare(w, &clause->compare)) {
+        bool equal = clause->compare == COMPARE_EQ || clause->compare == COMPARE_NE;
+        if (!equal && (kind == VALUE_WORD || kind == VALUE_BOOL))
+            return fail(&before, "== or !=, as words have no order");
         return take_value(w, &clause->ref, &clause->value);
-    if (metric_kind(&clause->ref) != VALUE_BOOL)
+    }
+    if (kind != VALUE_BOOL)
         return fail(w, "a comparison (== != < <= > >= is)");
     clause->compare = COMPARE_EQ;
     clause->value = (struct value){.kind = VALUE_BOOL, .number = 1};
@@ -211,6 +222,8 @@ static bool parse_lines(struct words *w, struct clause *clause, bool numbered)
     uint64_t line;
     clause->kind = CLAUSE_LINES;
     if (numbered && bytes_parse_u64(w->word, 100000, &line)) {
+        if (line == 0)
+            return fail(w, "a line counted from 1");
         clause->line = (unsigned)line;
         words_next(w);
     }
@@ -364,7 +377,7 @@ struct expect *expect_parse(struct arena *arena, const struct scenario *scenario
         expect->needs_capture |= (*end)->kind == CLAUSE_PACKETS;
         end = &(*end)->next;
     } while (take(&w, "and"));
-    if (!parse_when(&w, expect))
+    if (!parse_when(&w, expect) || w.open)
         return NULL;
     if (!at_end(&w)) {
         fail(&w, "'and', 'within', 'at', 'from' or the end");

@@ -153,6 +153,40 @@ static void test_run_at_and_during_are_exact(void **state)
     assert_in_range(got.ended_at, 2 * TIME_S, 2100 * TIME_MS); // broken at the first change
 }
 
+// An expectation of a moment is judged when all that happens at that moment has.
+static void test_run_moments_are_whole(void **state)
+{
+    (void)state;
+    static const char wan[] = "limit: 5s\nname: x\nnetwork: {wan: {delay: 25ms}}\n"
+                              "peers: {alice: {at: wan}, bob: {at: wan}}\n"
+                              "session: {offerer: alice, data: [{label: chat}]}\n";
+    static const char *const held[] = {
+        "alice.connected-at == 0.18s at 1s",
+        "alice.state == connected within 0.18s",
+        "alice.state == connected at 0.18s",
+        "alice.state == connected from 0.18s to 5s",
+        "not alice.state == connected from 0s to 0.179999999s",
+    };
+    static const char *const broken[] = {
+        "alice.state == connected within 0.179999999s",
+        "alice.state == connected from 0.179999999s to 5s",
+        "not alice.state == connected from 0s to 0.18s",
+        "not alice.state == connected at 0.18s",
+    };
+    for (size_t i = 0; i < sizeof held / sizeof held[0]; i++) {
+        struct text text = {0};
+        text_printf(&text, "%sexpect: [%s]\n", wan, held[i]);
+        assert_string_equal(run_text(text.at, 1).why, "");
+        text_free(&text);
+    }
+    for (size_t i = 0; i < sizeof broken / sizeof broken[0]; i++) {
+        struct text text = {0};
+        text_printf(&text, "%sexpect: [%s]\n", wan, broken[i]);
+        assert_int_equal(run_text(text.at, 1).verdict, VERDICT_FAILED);
+        text_free(&text);
+    }
+}
+
 static void test_run_counts_packets_by_filter(void **state)
 {
     (void)state;
@@ -225,6 +259,17 @@ static void test_expect_refuses_with_a_reason(void **state)
         {"alice.nominated or bob.nominated",
          "expected 'and', 'within', 'at', 'from' or the end, got 'or' in "
          "\"alice.nominated or bob.nominated\""},
+        {"alice.ice.state < failed",
+         "expected == or !=, as words have no order, got '<' in \"alice.ice.state < failed\""},
+        {"alice.nominated >= false",
+         "expected == or !=, as words have no order, got '>=' in \"alice.nominated >= false\""},
+        {"line 0 of alice.offer matches \"v=0\"", "expected a line counted from 1, got '0' in "
+                                                  "\"line 0 of alice.offer matches \"v=0\"\""},
+        {"no line of alice.offer matches \"a=crypto:* within 2s",
+         "expected the end of a text in quotes, got 'a=crypto:* within 2s' in "
+         "\"no line of alice.offer matches \"a=crypto:* within 2s\""},
+        {"no packet at alice matches \"",
+         "expected the end of a text in quotes, got '' in \"no packet at alice matches \"\""},
         {"as calculated", "expected 'computed', got 'calculated' in \"as calculated\""},
         {"", "expected the name of a metric, got the end of \"\""},
     };
@@ -266,6 +311,7 @@ int main(void)
         cmocka_unit_test(test_run_says_which_packet_was_filtered),
         cmocka_unit_test(test_run_says_that_consent_expired),
         cmocka_unit_test(test_run_at_and_during_are_exact),
+        cmocka_unit_test(test_run_moments_are_whole),
         cmocka_unit_test(test_run_counts_packets_by_filter),
         cmocka_unit_test(test_run_same_seed_same_bytes),
         cmocka_unit_test(test_expect_refuses_with_a_reason),

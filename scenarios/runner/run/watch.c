@@ -195,7 +195,19 @@ static nanotime last_moment(const struct run *run, const struct watch *watch)
     return to;
 }
 
-static void look_at(struct run *run, struct watch *watch, nanotime now)
+// Nothing more happens at this moment.
+static bool moment_is_over(const struct run *run)
+{
+    return world_deadline(run->world) > run_now(run);
+}
+
+// It is past `at`, or at its end.
+static bool is_past(const struct run *run, nanotime at)
+{
+    return run_now(run) > at || (run_now(run) == at && moment_is_over(run));
+}
+
+static void look_at(struct run *run, struct watch *watch)
 {
     const struct expect *expect = watch->expect;
     switch (expect->when) {
@@ -204,19 +216,19 @@ static void look_at(struct run *run, struct watch *watch, nanotime now)
     case WHEN_WITHIN:
         if (all_hold(run, watch, false))
             decide(run, watch, true);
-        else if (now >= last_moment(run, watch))
+        else if (is_past(run, last_moment(run, watch)))
             decide(run, watch, false);
         return;
     case WHEN_AT:
-        if (now >= expect->to)
+        if (is_past(run, expect->to))
             decide(run, watch, all_hold(run, watch, false));
         return;
     case WHEN_DURING:
-        if (now < expect->from)
+        if (!is_past(run, expect->from))
             return;
         if (!all_hold(run, watch, false))
             decide(run, watch, false);
-        else if (now >= expect->to)
+        else if (is_past(run, expect->to))
             decide(run, watch, true);
         return;
     }
@@ -227,21 +239,21 @@ void watch_look(struct run *run)
     if (!run->changed)
         return;
     run->changed = false;
-    nanotime now = run_now(run);
     for (unsigned i = 0; i < run->watches_count && run->watches_open > 0; i++) {
         if (run->watches[i].state == WATCH_OPEN)
-            look_at(run, &run->watches[i], now);
+            look_at(run, &run->watches[i]);
     }
 }
 
+// A deadline that is now comes behind what else is due at this moment, and again until nothing is.
 nanotime watch_deadline(const struct run *run)
 {
-    nanotime at = TIME_NEVER, now = run_now(run);
+    nanotime at = TIME_NEVER;
     for (unsigned i = 0; i < run->watches_count; i++) {
         const struct watch *watch = &run->watches[i];
         if (watch->state != WATCH_OPEN || watch->expect->when == WHEN_END)
             continue;
-        if (watch->expect->when == WHEN_DURING && now < watch->expect->from)
+        if (watch->expect->when == WHEN_DURING && !is_past(run, watch->expect->from))
             at = time_min(at, watch->expect->from);
         at = time_min(at, last_moment(run, watch));
     }
