@@ -124,7 +124,7 @@ struct nat *nat_new(const struct nat_config *config, struct rng rng)
     if (nat->config.mappings_max == 0)
         nat->config.mappings_max = MAPPINGS_DEFAULT;
     if (nat->config.port_min == 0)
-        nat->config.port_min = 1024; // RFC 4787 4.2.1 REQ-3a: not a well-known one
+        nat->config.port_min = NAT_PORT_MIN;
     if (nat->config.port_max == 0)
         nat->config.port_max = 65535;
     assert(nat->config.port_min <= nat->config.port_max);

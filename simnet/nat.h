@@ -35,6 +35,8 @@ enum nat_hairpin { // RFC 4787 6; the receiver's filter sees the mapped address 
     NAT_HAIRPIN_INTERNAL, // the source seen is the internal address
 };
 
+#define NAT_PORT_MIN 1024 // RFC 4787 4.2.1 REQ-3a: not a well-known one
+
 struct nat_config {
     enum nat_dependence mapping, filtering;
     enum nat_ports ports;
@@ -47,7 +49,7 @@ struct nat_config {
                               // mapping and ends with it, but has its own age
     bool refresh_out;         // outbound packets refresh (REQ-6); false only in a broken NAT
     bool refresh_in;          // inbound packets refresh too
-    uint16_t port_min, port_max; // 0: 1024 to 65535
+    uint16_t port_min, port_max; // 0: NAT_PORT_MIN to 65535
     unsigned mappings_max;       // 0: 65536. Filter entries: four times as many, at least 1024
     bool mappings_evict;         // when full: forget the mapping idle longest, instead of refusing
     struct ip external[8];       // the pool

@@ -17,8 +17,9 @@
 //   as computed within 5s                      the outcome that oracle.h computes for the NATs
 //
 // Comparisons: == != < <= > >= is; of words and of true or false the first two and the last alone.
-// Values: numbers, times, sizes, percents, words. `simrtc metrics` lists the names. An expectation is parsed against its scenario when the file is loaded, so that a
-// wrong name is an error of the file.
+// Values: numbers, times, sizes, percents, words. `simrtc metrics` lists the names. An expectation
+// is parsed against its scenario when the file is loaded, so that a wrong name is an error of the
+// file.
 #ifndef SCENARIOS_EXPECT_H
 #define SCENARIOS_EXPECT_H
 

@@ -54,10 +54,18 @@ static bool assign(struct addressing *a, int lan, struct load_range *range, cons
                   lan == SCENARIO_WAN ? "wan" : a->load->lans[lan].name, name);
 }
 
-// An address of the file: on the prefix of its segment, and nobody else's.
+bool load_is_host(const struct ip *ip)
+{
+    return ip->at[0] != 0 && ip->at[0] != 127 && ip->at[0] < 224;
+}
+
+// An address of the file: one of a host, on the prefix of its segment, and nobody else's.
 static bool given(struct addressing *a, int lan, const struct ip *ip, struct err_mark mark)
 {
     char text[IP_TEXT_MAX], prefix[IP_TEXT_MAX];
+    if (!load_is_host(ip))
+        return err_at(a->load->err, mark, "expected an address that a host can have, got %s",
+                      ip_print(ip, text));
     if (lan != SCENARIO_WAN && !ip_prefix_has(&a->load->lans[lan].prefix, ip))
         return err_at(a->load->err, mark, "expected an address of '%s', %s/%u, got %s",
                       a->load->lans[lan].name, ip_print(&a->load->lans[lan].prefix.ip, prefix),

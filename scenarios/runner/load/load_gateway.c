@@ -94,6 +94,9 @@ bool load_nat(struct load *load, const struct yaml_node *node, bool *has_nat,
     if (nat->port_min && nat->port_max && nat->port_min > nat->port_max)
         return err_at(load->err, yaml_get(node, "port-min")->mark,
                       "expected port-min up to port-max %u, got %u", nat->port_max, nat->port_min);
+    if (!nat->port_min && nat->port_max && nat->port_max < NAT_PORT_MIN)
+        return err_at(load->err, yaml_get(node, "port-max")->mark,
+                      "expected port-min beside a port-max below %u, got none", NAT_PORT_MIN);
     return true;
 }
 

@@ -90,6 +90,8 @@ static bool prefix_check(struct load *load, const struct yaml_node *node, struct
     // A gateway and one host need two addresses besides the two that name the network.
     if (lan->prefix.bits < 8 || lan->prefix.bits > 30)
         return load_expected(load, node, "an IPv4 prefix of 8 to 30 bits");
+    if (!load_is_host(&lan->prefix.ip))
+        return load_expected(load, node, "a prefix of addresses that hosts can have");
     uint32_t mask = UINT32_MAX << (32 - lan->prefix.bits);
     lan->prefix.ip = ip_v4_of(ip_v4_value(&lan->prefix.ip) & mask);
     return true;

@@ -129,6 +129,10 @@ bool load_network(struct load *load, const struct yaml_node *network); // after 
 bool load_servers(struct load *load);
 bool load_peers(struct load *load);
 bool load_addresses(struct load *load); // after servers and peers are placed
+// RFC 1122 3.2.1.3: not of "this" network, loopback, multicast, reserved or broadcast.
+bool load_is_host(const struct ip *ip);
+// A moment of the run, which ends at its limit.
+bool load_moment(struct load *load, const struct yaml_node *node, nanotime at);
 // The new address of a rebind: checked when the file gives it, else a fresh one.
 bool load_rebind_address(struct load *load, struct scenario_action *action, struct err_mark mark);
 bool load_sessions(struct load *load, const struct yaml_node *one, const struct yaml_node *many);

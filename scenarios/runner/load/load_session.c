@@ -214,7 +214,8 @@ static bool session_load(struct load *load, const struct yaml_node *node,
     if (!load_fields(load, node, "a session", session_fields, &nodes, NULL) ||
         !sides_load(load, node, &nodes, session))
         return false;
-    if (nodes.signaling && !signaling_load(load, nodes.signaling, session))
+    if ((nodes.signaling && !signaling_load(load, nodes.signaling, session)) ||
+        !load_moment(load, yaml_get(node, "at"), session->at))
         return false;
     const unsigned sides[] = {session->offerer, session->answerer};
     if (load->peers[sides[0]].config.polite && load->peers[sides[1]].config.polite)

@@ -22,7 +22,7 @@ static const char everything[] =
     "network:\n"
     "  wan: {delay: 25ms, jitter: 5ms, jitter-shape: normal, jitter-reorders: true, loss: 0.5%,\n"
     "    loss-burst: 3, duplicate: 0.0000001%, reorder: 100%, reorder-by: 1.5ms, corrupt: 1%,\n"
-    "    rate: 1.5Mbps, queue: 64KiB, discipline: codel, codel-target: 10ms,\n"
+    "    rate: 1.5Mbps, queue: 0.0625MiB, discipline: codel, codel-target: 10ms,\n"
     "    codel-interval: 200ms, mtu: 1400, down: true}\n"
     "  lans:\n"
     "    home:\n"
@@ -576,6 +576,28 @@ static void test_load_matrix_work_is_bounded(void **state)
     text_free(&text);
 }
 
+// Each cell is a scenario of its own, whatever the nodes of the file become in it.
+static void test_load_matrix_memory_is_bounded(void **state)
+{
+    (void)state;
+    struct text text = {0};
+    text_put(&text, "name: x\npeers: {a: {at: wan}, b: {at: wan}}\nabout: ");
+    for (unsigned i = 0; i < 90000; i++)
+        text_put(&text, "aaaaaaaaaa");
+    text_put(&text, "\nmatrix: {seed: [1");
+    for (unsigned i = 2; i <= 4000; i++)
+        text_printf(&text, ", %u", i);
+    text_put(&text, "]}\n");
+    struct scenario_set set = {0};
+    struct err err = {0};
+    assert_false(scenario_load_text(&set, "f.yaml", text_bytes(&text), &err));
+    assert_string_equal(err.text, "f.yaml:4:9: expected a smaller file or fewer cells, got cells "
+                                  "that take more than 512 MiB");
+    assert_int_equal(set.count, 0);
+    scenario_set_free(&set);
+    text_free(&text);
+}
+
 // A cell's id is the name of its folder, which has an end; two that begin alike are still two.
 static void test_load_matrix_long_cells(void **state)
 {
@@ -726,6 +748,7 @@ int main(void)
         cmocka_unit_test(test_load_matrix_cells),
         cmocka_unit_test(test_load_matrix_with_one_bad_cell_adds_nothing),
         cmocka_unit_test(test_load_matrix_work_is_bounded),
+        cmocka_unit_test(test_load_matrix_memory_is_bounded),
         cmocka_unit_test(test_load_matrix_long_cells),
         cmocka_unit_test(test_load_files_and_folders),
         cmocka_unit_test(test_load_damaged_file_is_an_error_or_a_scenario),

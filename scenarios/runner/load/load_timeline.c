@@ -345,6 +345,8 @@ static bool entry_load(struct timeline *t, const struct yaml_node *node)
         return false;
     if (!yaml_get(node, "at"))
         return err_at(t->load->err, node->mark, "expected 'at' of a timeline entry, got none");
+    if (!load_moment(t->load, yaml_get(node, "at"), nodes.at))
+        return false;
     if (node->count != 2)
         return err_at(t->load->err, node->mark, "expected 'at' and one action, got %u actions",
                       node->count - 1);

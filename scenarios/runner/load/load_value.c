@@ -62,7 +62,29 @@ const char *load_text(struct load *load, struct bytes text)
 
 // ----------------------------------------------------------------------------------------- numbers
 
-// A decimal number times `unit`, exactly: "0.5" times 10^7. False: no number, or not a whole one.
+#define DECIMALS_MAX 9
+
+// What follows the point, times `unit`, exactly. False: no digits, or finer than one.
+static bool decimals(struct bytes digits, uint64_t unit, uint64_t *out)
+{
+    uint64_t number = 0, one = 1;
+    if (digits.len == 0)
+        return false;
+    while (digits.len > 0 && digits.at[digits.len - 1] == '0')
+        digits.len--;
+    *out = 0;
+    if (digits.len == 0)
+        return true;
+    if (digits.len > DECIMALS_MAX || !bytes_parse_u64(digits, UINT64_MAX, &number))
+        return false;
+    for (size_t i = 0; i < digits.len; i++)
+        one *= 10;
+    *out = number * unit / one; // below 10^9 times a unit: far from the end of 64 bits
+    return number * unit % one == 0;
+}
+
+// A decimal number times `unit`, at most 2^30, exactly: "0.5" times 10^7. False: no number, or not
+// a whole one.
 bool load_decimal(struct bytes text, uint64_t unit, uint64_t max, uint64_t *out)
 {
     size_t point = 0;
@@ -71,22 +93,9 @@ bool load_decimal(struct bytes text, uint64_t unit, uint64_t max, uint64_t *out)
     uint64_t whole, part = 0;
     if (!bytes_parse_u64((struct bytes){text.at, point}, UINT64_MAX / unit, &whole))
         return false;
-    if (point < text.len) {
-        struct bytes digits = bytes_from(text, point + 1);
-        uint64_t place = unit;
-        for (size_t i = 0; i < digits.len; i++) {
-            if (digits.at[i] < '0' || digits.at[i] > '9')
-                return false;
-            uint64_t digit = (uint64_t)(digits.at[i] - '0');
-            if (place % 10 != 0 && digit != 0)
-                return false; // finer than one
-            place /= 10;
-            part += place * digit;
-        }
-        if (digits.len == 0)
-            return false;
-    }
-    if (whole > UINT64_MAX / unit || part > UINT64_MAX - whole * unit)
+    if (point < text.len && !decimals(bytes_from(text, point + 1), unit, &part))
+        return false;
+    if (part > UINT64_MAX - whole * unit)
         return false;
     *out = whole * unit + part;
     return *out <= max;
@@ -331,6 +340,16 @@ bool load_value(struct load *load, const struct yaml_node *node, const struct fi
         break;
     }
     return number_load(load, node, field, to);
+}
+
+bool load_moment(struct load *load, const struct yaml_node *node, nanotime at)
+{
+    char limit[TIME_TEXT_MAX];
+    if (at <= load->scenario->limit)
+        return true;
+    return load_expected(load, node,
+                         arena_printf(load->arena, "a time within the limit of %s",
+                                      time_print(load->scenario->limit, limit)));
 }
 
 static size_t field_size(enum field_kind kind)

@@ -335,8 +335,10 @@ static bool cell_load(struct matrix *m, struct scenario_set *set, const unsigned
 }
 
 // Cells in order, the last axis turning fastest.
-static bool cells_load(struct matrix *m, struct scenario_set *set, const char *file)
+static bool cells_load(struct matrix *m, struct scenario_set *set, const char *file,
+                       struct err_mark mark)
 {
+    size_t before = set->arena.used;
     for (unsigned i = 0; i < m->cells; i++) {
         unsigned choice[AXES_MAX] = {0};
         unsigned rest = i;
@@ -352,6 +354,11 @@ static bool cells_load(struct matrix *m, struct scenario_set *set, const char *f
                 live_stacks_limits(&m->stacks, m->load.arena, cell.pair, file, &cell.limits_count);
         if (!cell_load(m, set, choice, &cell))
             return false;
+        if (set->arena.used - before > SCENARIO_CELLS_BYTES_MAX)
+            return err_at(m->load.err, mark,
+                          "expected a smaller file or fewer cells, got cells that take more than "
+                          "%zu MiB",
+                          SCENARIO_CELLS_BYTES_MAX >> 20);
     }
     return true;
 }
@@ -376,7 +383,8 @@ bool load_matrix(struct scenario_set *set, const struct yaml_node *root, const c
     m->root = root;
     m->cells = 1;
     bool ok = (!axes || axes_load(m, axes)) && (!stacks || stacks_load(m, stacks, set->pairs)) &&
-              (!excepts || excepts_load(m, excepts)) && cells_load(m, set, file);
+              (!excepts || excepts_load(m, excepts)) &&
+              cells_load(m, set, file, (axes ? axes : stacks)->mark);
     free(m);
     if (!ok)
         set->count = before; // a file is loaded whole or not at all

@@ -102,7 +102,8 @@
 #define SCENARIO_DEPTH_MAX 24
 #define SCENARIO_NODES_MAX 200000 // after aliases are expanded
 #define SCENARIO_CELLS_MAX 4096
-#define SCENARIO_WORK_MAX 20000000 // nodes of the file times cells
+#define SCENARIO_WORK_MAX 20000000                   // nodes of the file times cells
+#define SCENARIO_CELLS_BYTES_MAX ((size_t)512 << 20) // of all cells of a file
 #define SCENARIO_LANS_MAX 16384
 #define SCENARIO_SERVERS_MAX 1024
 #define SCENARIO_PEERS_MAX 16384
