@@ -2,11 +2,17 @@
 // data and time; the harness keeps its own book of what the server has granted.
 //
 //   - nothing goes to a peer or comes from one without a permission that was granted to that client
-//     in the last five minutes, and never to a loopback, multicast or link-local address;
-//   - no more allocations, and of one user, than the configuration allows; a socket for each;
+//     in the last five minutes, and never to a loopback, multicast or link-local address; a channel
+//     is one that was bound in the last ten, and means its peer;
+//   - what is relayed is what was said, byte for byte;
+//   - no more allocations, and of one user, than the configuration allows, nor fewer while somebody
+//     is refused for it; a socket for each; none outlives its lifetime, or serves another user;
 //   - what is answered goes to who asked, on the connection where it was asked, and an input has a
 //     few outputs at most; a connection that is closed is not spoken of again;
 //   - the heap stays small.
+//
+// Bytes that nobody here wrote may ask for anything: after them it is not known what was asked, and
+// the book says less.
 #include "fuzz/fuzz.h"
 #include "stack/stun/stun_auth.h"
 #include "stack/turn/turn.h"
@@ -19,8 +25,10 @@
 #define PEERS 10
 #define ALLOCATIONS 3
 #define PER_USER 2
+#define LIFETIME_MAX 3600 // RFC 8656 3.2
 #define GRANTS_MAX 1024
-#define OUTPUTS_MAX 64
+#define CHANNELS 6
+#define OUTPUTS_MAX 16
 #define MEMORY_MAX (8u << 20)
 
 static const char *const peer_texts[PEERS] = {
@@ -34,12 +42,20 @@ struct grant {
     nanotime at;
 };
 
+struct channel {
+    struct addr peer; // none: never bound
+    nanotime at;
+};
+
 struct bench {
     nanotime now;
     struct turn_server *server;
     struct addr listen, clients[CLIENTS], peers[PEERS];
     struct addr relays[CLIENTS]; // none: no allocation
     unsigned relay_user[CLIENTS];
+    nanotime relay_until[CLIENTS];
+    struct channel channels[CLIENTS][CHANNELS];
+    nanotime reserved_until;          // of the last reservation
     struct stun_key *keys[USERS + 1]; // the last is wrong
     uint8_t nonce[CLIENTS][256];
     size_t nonce_len[CLIENTS];
@@ -52,10 +68,15 @@ struct bench {
     uint16_t method;
     struct addr asked[STUN_PEERS_MAX];
     unsigned asked_count;
-    bool bind_fails, is_asking;
+    int channel;                       // asked for; -1: none
+    bool bind_fails, is_asking, plain; // nothing that chooses its port
+    // What is to be relayed, from a client or from a peer to a relay; at NULL: nothing.
+    struct bytes said;
+    struct addr said_by, said_to; // none: not known
     bool connected[CLIENTS];
-    bool classic; // bytes that nobody here wrote have been in it: maybe a request of RFC 3489
-    uint8_t id;
+    bool classic; // bytes that nobody here wrote have been in it: maybe a request of RFC 3489, and
+                  // from then on it is not known who asked for what
+    uint8_t id, asked_id;
 };
 
 static struct addr addr_of(const char *text)
@@ -93,6 +114,12 @@ static bool is_granted(const struct bench *b, unsigned client, const struct ip *
     return false;
 }
 
+static bool is_forbidden(const struct ip *ip)
+{
+    return ip_is_loopback(ip) || ip_is_multicast(ip) || ip_is_link_local(ip) ||
+           ip_is_unspecified(ip) || ip_v4_value(ip) == UINT32_MAX;
+}
+
 static void grant(struct bench *b, unsigned client)
 {
     for (unsigned i = 0; i < b->asked_count; i++) {
@@ -114,6 +141,7 @@ static void forget(struct bench *b, unsigned client)
             b->grants[kept++] = b->grants[i];
     b->grants_count = kept;
     b->relays[client] = (struct addr){0};
+    memset(b->channels[client], 0, sizeof b->channels[client]);
 }
 
 // -------------------------------------------------------------------------------- what comes out
@@ -126,39 +154,114 @@ static bool is_socket(const struct bench *b, const struct addr *addr)
     return false;
 }
 
+static unsigned live_of(const struct bench *b, unsigned user)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < CLIENTS; i++)
+        count += !addr_is_none(&b->relays[i]) && b->relay_user[i] == user;
+    return count;
+}
+
+// There was a reason: RFC 8656 5, 7.2, 9.2.
+static void see_refusal(const struct bench *b, unsigned client, const struct stun_msg *msg)
+{
+    bool has = !addr_is_none(&b->relays[client]);
+    switch (msg->error_code) {
+    case STUN_ALLOCATION_MISMATCH:
+        assert(has == (msg->method == STUN_ALLOCATE));
+        break;
+    case STUN_WRONG_CREDENTIALS:
+        assert(has && b->relay_user[client] != b->user);
+        break;
+    case STUN_ALLOCATION_QUOTA_REACHED:
+        assert(live_of(b, b->user) == PER_USER);
+        break;
+    case STUN_INSUFFICIENT_CAPACITY: // there are more ports than allocations
+        assert(msg->method != STUN_ALLOCATE || !b->plain || b->sockets_count == ALLOCATIONS ||
+               b->now < b->reserved_until);
+        break;
+    default:
+        break;
+    }
+}
+
 static void see_answer(struct bench *b, unsigned client, const struct stun_msg *msg)
 {
+    if (!b->classic)
+        assert(b->is_asking && client == b->asking && msg->method == b->method &&
+               msg->id[0] == b->asked_id);
     if (msg->class == STUN_ERROR) {
+        if (!b->classic)
+            see_refusal(b, client, msg);
         if (stun_has(msg, STUN_NONCE)) {
             assert(msg->nonce.len <= sizeof b->nonce[0]);
             memcpy(b->nonce[client], msg->nonce.at, msg->nonce.len);
             b->nonce_len[client] = msg->nonce.len;
         }
-        // RFC 8656 10.2: what was installed before the table was full stays.
-        if (msg->method == STUN_CREATE_PERMISSION && msg->error_code == STUN_INSUFFICIENT_CAPACITY)
-            grant(b, client);
+        return; // and nothing was granted
+    }
+    if (msg->method == STUN_BINDING) {
+        assert(b->classic || addr_equal(&msg->mapped, &b->clients[client]));
         return;
     }
-    if (msg->method == STUN_BINDING)
-        return;
     assert(b->is_asking && client == b->asking && msg->method == b->method);
     assert(b->user < USERS); // nobody with a wrong key succeeds
+    bool has = !addr_is_none(&b->relays[client]);
+    assert(!has || b->relay_user[client] == b->user);
     if (msg->method == STUN_ALLOCATE) {
         assert(is_socket(b, &msg->relayed) && addr_equal(&msg->mapped, &b->clients[client]));
+        assert(!has || addr_equal(&b->relays[client], &msg->relayed)); // RFC 8656 7.2: again
         b->relays[client] = msg->relayed;
         b->relay_user[client] = b->user;
+        if (stun_has(msg, STUN_RESERVATION_TOKEN))
+            b->reserved_until = b->now + 30 * TIME_S;
     } else {
-        assert(!addr_is_none(&b->relays[client]) || msg->method == STUN_REFRESH);
+        assert(has || (msg->method == STUN_REFRESH && msg->lifetime_s == 0));
     }
-    if (msg->method == STUN_CREATE_PERMISSION || msg->method == STUN_CHANNEL_BIND)
+    if (msg->method == STUN_ALLOCATE || msg->method == STUN_REFRESH) {
+        assert(msg->lifetime_s <= LIFETIME_MAX);
+        b->relay_until[client] = b->now + msg->lifetime_s * TIME_S;
+    }
+    if (msg->method == STUN_CHANNEL_BIND && b->asked_count > 1)
+        b->asked_count = 1; // RFC 8656 12.1: it has one
+    if (msg->method == STUN_CREATE_PERMISSION || msg->method == STUN_CHANNEL_BIND) {
+        for (unsigned i = 0; i < b->asked_count; i++)
+            assert(!is_forbidden(&b->asked[i].ip));
         grant(b, client);
+    }
+    if (msg->method == STUN_CHANNEL_BIND && b->channel >= 0 && b->asked_count > 0)
+        b->channels[client][b->channel] = (struct channel){b->asked[0], b->now};
+}
+
+// RFC 8656 12: a channel that was bound in the last ten minutes.
+static bool is_bound(const struct bench *b, unsigned client, unsigned number,
+                     const struct addr *peer)
+{
+    const struct channel *channel = &b->channels[client][(number - 0x4000) % CHANNELS];
+    return number < 0x4000 + CHANNELS && addr_equal(&channel->peer, peer) &&
+           b->now - channel->at < 600 * TIME_S;
+}
+
+// What a peer said, as the client gets it.
+static void see_data(const struct bench *b, unsigned client, const struct addr *peer,
+                     struct bytes data)
+{
+    assert(is_granted(b, client, &peer->ip));
+    assert(b->said.at && addr_equal(&b->said_by, peer) && bytes_equal(b->said, data));
+    assert(addr_equal(&b->said_to, &b->relays[client]));
 }
 
 static void see_to_client(struct bench *b, unsigned client, struct bytes bytes)
 {
     struct stun_msg msg;
-    if (bytes.len >= 4 && bytes.at[0] >= 0x40) // ChannelData: only of a channel that was bound
+    if (bytes.len >= 4 && bytes.at[0] >= 0x40) { // ChannelData
+        unsigned number = (unsigned)bytes.at[0] << 8 | bytes.at[1];
+        size_t len = (size_t)bytes.at[2] << 8 | bytes.at[3];
+        assert(bytes.len == 4 + (client < BY_UDP ? len : (len + 3) / 4 * 4));
+        see_data(b, client, &b->said_by, bytes_of(bytes.at + 4, len));
+        assert(b->classic || is_bound(b, client, number, &b->said_by));
         return;
+    }
     enum stun_outcome outcome = stun_decode(bytes, &msg);
     if (outcome == STUN_NOT_STUN && bytes.len >= 20) { // RFC 8489 11: asked without a cookie
         assert(b->classic && bytes.at[0] == 1 && (bytes.at[1] & 0xef) == 1);
@@ -170,17 +273,19 @@ static void see_to_client(struct bench *b, unsigned client, struct bytes bytes)
         return;
     }
     assert(msg.method == STUN_DATA && msg.peers_count == 1);
-    assert(is_granted(b, client, &msg.peers[0].ip));
+    see_data(b, client, &msg.peers[0], msg.data);
 }
 
 static void see_to_peer(struct bench *b, const struct datagram *d)
 {
     int owner = relay_owner(b, &d->from);
     assert(is_socket(b, &d->from) && owner >= 0);
-    const struct ip *to = &d->to.ip;
-    assert(!ip_is_loopback(to) && !ip_is_multicast(to) && !ip_is_link_local(to));
-    assert(!ip_is_unspecified(to) && ip_v4_value(to) != UINT32_MAX);
-    assert(is_granted(b, (unsigned)owner, to));
+    assert(!is_forbidden(&d->to.ip));
+    assert(is_granted(b, (unsigned)owner, &d->to.ip));
+    if (b->classic)
+        return;
+    assert(b->said.at && bytes_equal(b->said, d->bytes));
+    assert(addr_equal(&b->said_by, &b->clients[owner]) && addr_equal(&b->said_to, &d->to));
 }
 
 static void unbind(struct bench *b, const struct addr *relay)
@@ -255,15 +360,14 @@ static void poll(struct bench *b)
         take(b, &out);
     }
     b->is_asking = false;
+    b->said = (struct bytes){0};
     assert(turn_server_deadline(b->server) > b->now);
     unsigned live = turn_server_stats(b->server).allocations_live;
     assert(live <= ALLOCATIONS && live == b->sockets_count);
-    for (unsigned user = 0; user < USERS; user++) {
-        unsigned count = 0;
-        for (unsigned i = 0; i < CLIENTS; i++)
-            count += !addr_is_none(&b->relays[i]) && b->relay_user[i] == user;
-        assert(count <= PER_USER);
-    }
+    for (unsigned user = 0; user < USERS; user++)
+        assert(live_of(b, user) <= PER_USER);
+    for (unsigned i = 0; i < CLIENTS; i++)
+        assert(addr_is_none(&b->relays[i]) || b->now < b->relay_until[i]);
 }
 
 // --------------------------------------------------------------------------------- what goes in
@@ -334,8 +438,11 @@ static void add_attributes(struct bench *b, struct reader *r, struct stun_writer
         stun_add_u32(s, STUN_LIFETIME, read_u8(r) * 16u);
     for (unsigned i = 0; which & 4 && i <= (which >> 3 & 3) * 3; i++)
         add_peer(b, r, s);
-    if (which & 0x20)
-        stun_add_u32(s, STUN_CHANNEL_NUMBER, 0x40000000u + ((uint32_t)read_u8(r) % 6 << 16));
+    if (which & 0x20) {
+        b->channel = read_u8(r) % CHANNELS;
+        stun_add_u32(s, STUN_CHANNEL_NUMBER, 0x40000000u + ((uint32_t)b->channel << 16));
+    }
+    b->plain = !(which & 0x40);
     if (which & 0x40) {
         uint8_t more = read_u8(r);
         if (more & 1)
@@ -346,11 +453,16 @@ static void add_attributes(struct bench *b, struct reader *r, struct stun_writer
             stun_add_u32(s, STUN_REQUESTED_ADDRESS_FAMILY, (uint32_t)read_u8(r) << 24);
         if (more & 8)
             stun_add_flag(s, STUN_DONT_FRAGMENT);
-        if (more & 16)
-            stun_add_bytes(s, (enum stun_attr)read_u16(r), fuzz_slice(r));
+        if (more & 16) {
+            unsigned type = read_u16(r);
+            b->classic |= type < 0x8000; // maybe one that is in the book
+            stun_add_bytes(s, (enum stun_attr)type, fuzz_slice(r));
+        }
     }
-    if (which & 0x80)
-        stun_add_bytes(s, STUN_DATA_ATTR, fuzz_slice(r));
+    if (which & 0x80) {
+        b->said = fuzz_slice(r);
+        stun_add_bytes(s, STUN_DATA_ATTR, b->said);
+    }
 }
 
 static void request(struct bench *b, struct reader *r)
@@ -363,10 +475,12 @@ static void request(struct bench *b, struct reader *r)
     unsigned first = read_u8(r), second = read_u8(r), client = first % CLIENTS;
     b->asking = client;
     b->asked_count = 0;
+    b->channel = -1;
     b->method = methods[first / CLIENTS % 8];
     b->user = second % 8 < 4 ? 0 : second % 8 < 7 ? 1 : USERS;
     b->bind_fails = second % 64 == 33;
     id[0] = second & 0x40 ? b->id : ++b->id; // or the one before, again
+    b->asked_id = id[0];
     bool indicates = b->method == STUN_SEND;
     struct stun_writer s = stun_begin(buffer, sizeof buffer,
                                       indicates ? STUN_INDICATION : STUN_REQUEST, b->method, id);
@@ -379,6 +493,8 @@ static void request(struct bench *b, struct reader *r)
         stun_add_integrity(&s, b->keys[b->user]);
     }
     b->is_asking = true;
+    b->said_by = b->clients[client];
+    b->said_to = b->asked[0];
     input_client(b, client, stun_end(&s), client < BY_UDP ? 0 : 1u + read_u8(r));
 }
 
@@ -386,11 +502,16 @@ static void channel_data(struct bench *b, struct reader *r)
 {
     uint8_t buffer[300];
     struct writer w = writer_of(buffer, sizeof buffer);
-    unsigned client = fuzz_choice(r, CLIENTS);
-    write_u16(&w, (uint16_t)(0x4000 + fuzz_choice(r, 6)));
+    unsigned client = fuzz_choice(r, CLIENTS), number = fuzz_choice(r, CHANNELS);
+    write_u16(&w, (uint16_t)(0x4000 + number));
     struct bytes data = fuzz_slice(r);
-    write_u16(&w, (uint16_t)(data.len + (read_u8(r) == 255)));
+    bool lies = read_u8(r) == 255;
+    b->classic |= lies; // the next message, by TCP, begins too early
+    write_u16(&w, (uint16_t)(data.len + lies));
     write_bytes(&w, data);
+    b->said = data;
+    b->said_by = b->clients[client];
+    b->said_to = b->channels[client][number].peer;
     if (client >= BY_UDP) // RFC 8656 12.5
         write_zeros(&w, (4 - data.len % 4) % 4);
     input_client(b, client, writer_bytes(&w), 1u + read_u8(r));
@@ -403,7 +524,12 @@ static void from_peer(struct bench *b, struct reader *r)
     struct addr to = which % 8 == 7 || b->sockets_count == 0
                          ? (struct addr){b->listen.ip, (uint16_t)(49152 + which / 8)}
                          : b->sockets[which % b->sockets_count];
-    input(b, &from, &to, fuzz_slice(r));
+    b->said = fuzz_slice(r);
+    if (!b->said.at)
+        b->said = bytes_of("", 0);
+    b->said_by = from;
+    b->said_to = to;
+    input(b, &from, &to, b->said);
 }
 
 // Time stops at each deadline on its way.

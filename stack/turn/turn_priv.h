@@ -95,6 +95,8 @@ struct turn_table {
 struct turn_table turn_table_of(uint32_t max);
 void turn_table_fini(struct turn_table *table);
 struct turn_entry *turn_table_find(struct turn_table *table, const struct addr *key, nanotime now);
+// For so many keys that it does not have.
+bool turn_table_has_room(struct turn_table *table, uint32_t count, nanotime now);
 // Insert or refresh. NULL: it is full of entries that have not expired.
 struct turn_entry *turn_table_put(struct turn_table *table, const struct addr *key,
                                   const struct addr *value, nanotime now, nanotime lifetime);

@@ -247,11 +247,25 @@ static unsigned refresh(struct exchange *x)
     return 0;
 }
 
-static bool install_permission(struct exchange *x, const struct ip *ip)
+// A request that is refused changes nothing: is there room for a permission of each peer?
+static bool has_room_for(const struct exchange *x, const struct addr *peers, unsigned count)
+{
+    struct turn_table *permissions = &x->allocation->permissions;
+    uint32_t needed = 0;
+    for (unsigned i = 0; i < count; i++) {
+        struct addr key = {.ip = peers[i].ip};
+        bool there = turn_table_find(permissions, &key, x->now);
+        for (unsigned k = 0; k < i && !there; k++)
+            there = ip_equal(&peers[k].ip, &key.ip);
+        needed += !there;
+    }
+    return turn_table_has_room(permissions, needed, x->now);
+}
+
+static void install_permission(struct exchange *x, const struct ip *ip)
 {
     struct addr key = {.ip = *ip}, none = {0};
-    return turn_table_put(&x->allocation->permissions, &key, &none, x->now,
-                          TURN_PERMISSION_LIFETIME) != NULL;
+    turn_table_put(&x->allocation->permissions, &key, &none, x->now, TURN_PERMISSION_LIFETIME);
 }
 
 static unsigned create_permission(struct exchange *x)
@@ -267,9 +281,10 @@ static unsigned create_permission(struct exchange *x)
         if (turn_server_is_forbidden(x->server, &msg->peers[i].ip))
             return STUN_FORBIDDEN;
     }
+    if (!has_room_for(x, msg->peers, msg->peers_count))
+        return STUN_INSUFFICIENT_CAPACITY;
     for (unsigned i = 0; i < msg->peers_count; i++)
-        if (!install_permission(x, &msg->peers[i].ip))
-            return STUN_INSUFFICIENT_CAPACITY;
+        install_permission(x, &msg->peers[i].ip);
     x->server->stats.permissions++;
     succeed(x);
     return 0;
@@ -295,10 +310,12 @@ static unsigned channel_bind(struct exchange *x)
     if (turn_server_is_forbidden(x->server, &peer->ip))
         return STUN_FORBIDDEN;
     // Both tables hold the same channels, so both have room or neither has.
-    if (!install_permission(x, &peer->ip) ||
-        !turn_table_put(&allocation->by_number, &number, peer, x->now, TURN_CHANNEL_LIFETIME) ||
-        !turn_table_put(&allocation->by_peer, peer, &number, x->now, TURN_CHANNEL_LIFETIME))
+    if (!turn_table_has_room(&allocation->by_number, !by_number, x->now) ||
+        !has_room_for(x, peer, 1))
         return STUN_INSUFFICIENT_CAPACITY;
+    turn_table_put(&allocation->by_number, &number, peer, x->now, TURN_CHANNEL_LIFETIME);
+    turn_table_put(&allocation->by_peer, peer, &number, x->now, TURN_CHANNEL_LIFETIME);
+    install_permission(x, &peer->ip);
     x->server->stats.channels++;
     succeed(x);
     return 0;

@@ -429,6 +429,60 @@ static void test_turn_server_permissions(void **state)
     turn_server_free(server);
 }
 
+// Does a Send indication to the peer arrive?
+static bool reaches(struct asker *a, const char *peer)
+{
+    struct addr addr = world_addr(peer);
+    uint64_t before = turn_server_stats(a->server).relayed_to_peers;
+    rng_fill(&a->rng, a->id, sizeof a->id);
+    a->s = stun_begin(a->request, sizeof a->request, STUN_INDICATION, STUN_SEND, a->id);
+    stun_add_xor_addr(&a->s, STUN_XOR_PEER_ADDRESS, &addr);
+    stun_add_bytes(&a->s, STUN_DATA_ATTR, bytes_text("x"));
+    struct datagram datagram = {a->addr, a->listen, stun_end(&a->s)};
+    turn_server_input(a->server, a->now, &datagram);
+    drain(a);
+    return turn_server_stats(a->server).relayed_to_peers > before;
+}
+
+// RFC 8656 10.2, 12.2: a permission or a channel is installed when the request can be satisfied.
+static void test_turn_server_508_changes_nothing(void **state)
+{
+    (void)state;
+    struct turn_server_config config = world_server_config();
+    config.permissions_max = 3;
+    config.channels_max = 1;
+    struct turn_server *server = turn_server_new(&config);
+    struct asker a = allocated(server);
+    assert_int_equal(bind_channel(&a, 0x4000, "203.0.113.1:1"), 0);
+    assert_int_equal(bind_channel(&a, 0x4001, "203.0.113.2:1"), 508); // room for one channel
+    assert_false(reaches(&a, "203.0.113.2:1"));
+    assert_int_equal(bind_channel(&a, 0x4000, "203.0.113.1:1"), 0);
+    static const char *const peers[] = {"203.0.113.3:1", "203.0.113.3:2", "203.0.113.4:1",
+                                        "203.0.113.5:1"};
+    for (unsigned count = 4; count >= 3; count--) { // room for two more
+        ask(&a, STUN_CREATE_PERMISSION);
+        for (unsigned i = 0; i < count; i++) {
+            struct addr addr = world_addr(peers[i]);
+            stun_add_xor_addr(&a.s, STUN_XOR_PEER_ADDRESS, &addr);
+        }
+        assert_int_equal(told(&a), count == 4 ? 508 : 0);
+        assert_int_equal(reaches(&a, peers[0]), count == 3);
+    }
+    // The channel was refreshed last at 0, its permission is not by what is refused.
+    a.now = 300 * TIME_S;
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(permit(&a, peers[i]), 0);
+    assert_int_equal(permit(&a, peers[3]), 0);
+    assert_int_equal(bind_channel(&a, 0x4000, "203.0.113.1:1"), 508); // no room for its permission
+    assert_false(reaches(&a, "203.0.113.1:1"));
+    a.now = 599 * TIME_S;
+    ask_simple(&a, STUN_REFRESH);
+    a.now = 600 * TIME_S; // it was not refreshed either
+    assert_int_equal(bind_channel(&a, 0x4001, "203.0.113.1:1"), 0);
+    done(&a);
+    turn_server_free(server);
+}
+
 static void test_turn_server_mapped_ipv6_peers(void **state)
 {
     (void)state;
@@ -745,6 +799,7 @@ int main(void)
         cmocka_unit_test(test_turn_server_refresh),
         cmocka_unit_test(test_turn_server_wrong_user),
         cmocka_unit_test(test_turn_server_permissions),
+        cmocka_unit_test(test_turn_server_508_changes_nothing),
         cmocka_unit_test(test_turn_server_mapped_ipv6_peers),
         cmocka_unit_test(test_turn_server_tunneled_client),
         cmocka_unit_test(test_turn_server_channels),

@@ -100,11 +100,22 @@ void turn_table_remove(struct turn_table *table, const struct addr *key)
         drop(table, i);
 }
 
-struct turn_entry *turn_table_put(struct turn_table *table, const struct addr *key,
-                                  const struct addr *value, nanotime now, nanotime lifetime)
+static void expire(struct turn_table *table, nanotime now)
 {
     while (table->oldest != NONE && table->entries[table->oldest].expires_at <= now)
         drop(table, table->oldest);
+}
+
+bool turn_table_has_room(struct turn_table *table, uint32_t count, nanotime now)
+{
+    expire(table, now);
+    return count <= table->max - table->live;
+}
+
+struct turn_entry *turn_table_put(struct turn_table *table, const struct addr *key,
+                                  const struct addr *value, nanotime now, nanotime lifetime)
+{
+    expire(table, now);
     uint32_t i = lookup(table, key);
     if (i != NONE) {
         order_unlink(table, i);
