@@ -145,13 +145,17 @@ static void drop_until(struct frame_buffer *b, int64_t to)
     }
 }
 
-// H.264: where sets come in the stream, they begin the key frame. Without them, behind a hole, they
-// may be what is missing.
+// Not in the middle of a picture, of which another slice or layer came before. H.264: where sets
+// come in the stream, they begin the key frame. Without them, behind a hole, they may be what is
+// missing.
 static bool keyframe_begins(const struct frame_buffer *b, int64_t at)
 {
-    const struct slot *slot = slot_of(b, at);
-    return slot && slot->start && slot->keyframe &&
-           (slot->has_sets || !b->sets_come || slot_of(b, at - 1));
+    const struct slot *slot = slot_of(b, at), *before = slot_of(b, at - 1);
+    if (!slot || !slot->start || !slot->keyframe)
+        return false;
+    if (before && !before->empty && !before->marker && before->timestamp == slot->timestamp)
+        return false;
+    return slot->has_sets || !b->sets_come || before;
 }
 
 // Skip to the first key frame, at `from` or later, of which the start is there; without one, past

@@ -242,6 +242,28 @@ static void test_frame_buffer_hole_of_parameter_sets(void **state)
     frame_buffer_free(b);
 }
 
+// RFC 6184 5.1: a key frame given up is given up whole. Its slice behind its sets begins no other
+// one, also when what was missing of it comes at last.
+static void test_frame_buffer_hole_in_a_key_frame_behind_its_sets(void **state)
+{
+    (void)state;
+    static const uint8_t sets[] = {0x78, 0, 8, 0x67, 0x64, 0x00, 0x1f, 0xac, 0xd9, 0x40, 0x50};
+    static const uint8_t start[] = {0x7c, 0x85, 0x88, 0x84, 0xff, 1, 2, 3};
+    static const uint8_t end[] = {0x7c, 0x45, 6, 7};
+    struct frame_buffer *b = begin();
+    put(b, 11, TICKS, false, bytes_of(sets, sizeof sets));
+    put(b, 12, TICKS, false, bytes_of(start, sizeof start));
+    put(b, 14, TICKS, true, bytes_of(end, sizeof end));
+    struct frame frame;
+    assert_false(frame_buffer_poll(b, TIME_S, &frame)); // the wait is over
+    assert_true(frame_buffer_needs_keyframe(b));
+    put(b, 15, 2 * TICKS, false, bytes_of(sets, sizeof sets));
+    assert_int_equal(frame_buffer_done(b), 14);
+    put(b, 16, 2 * TICKS, true, bytes_of(start, sizeof start));
+    assert_true(frame_buffer_poll(b, TIME_S, &frame) && frame.first == 15 && frame.last == 16);
+    frame_buffer_free(b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -254,6 +276,7 @@ int main(void)
         cmocka_unit_test(test_frame_buffer_hole_inside_of_fec_before_a_part),
         cmocka_unit_test(test_frame_buffer_hole_none_without_a_marker),
         cmocka_unit_test(test_frame_buffer_hole_of_parameter_sets),
+        cmocka_unit_test(test_frame_buffer_hole_in_a_key_frame_behind_its_sets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
