@@ -273,6 +273,12 @@ bool media_agree(struct media *m, nanotime now, unsigned track,
     if (!agreement->rejected && !rtp_demux_section_set(m->demux, track, &section))
         return false;
     bool first = !t->agreed;
+    // RFC 9429 4.2.2, 5.11: rejected is stopped. W3C WebRTC, "stop sending and receiving": by a
+    // BYE.
+    if (agreement->rejected)
+        media_ssrc_leave(m, now, track);
+    else if (agreement->send || agreement->receive)
+        t->left = false;
     // What was sent under other formats cannot be sent again under these.
     if (!first && t->sending && !same_formats(&t->agreement, agreement))
         media_send_stop(t);
@@ -346,6 +352,12 @@ void media_stop(struct media *m, nanotime now)
     while (pacer_clear(m->pacer, &item))
         media_packet_free(m, (uint32_t)item.handle);
     rtcp_schedule_leave(&m->schedule, now, 64);
+}
+
+void media_track_stop(struct media *m, unsigned track)
+{
+    media_touch(m);
+    media_ssrc_leave(m, m->now, track);
 }
 
 void media_route_changed(struct media *m, nanotime now)

@@ -140,7 +140,7 @@ struct media_remote_ssrc {    // a=ssrc of the other side; those that are not si
 };
 struct media_agreement {
     struct bytes mid; // copied
-    bool rejected;    // port 0: nothing flows
+    bool rejected;    // port 0: nothing flows, and what was sent says goodbye
     bool send, receive;
     struct media_format formats[MEDIA_FORMATS_MAX]; // by preference of the other side
     unsigned formats_count;
@@ -158,6 +158,9 @@ bool media_agree(struct media *media, nanotime now, unsigned track,
 // Flow: from the moment that SRTP is up.
 void media_start(struct media *media, nanotime now);
 bool media_started(const struct media *media);
+// BYE for what was sent of this track, which from now on has other SSRCs; nothing more of it goes
+// out before an agreement that has it flow again.
+void media_track_stop(struct media *media, unsigned track);
 // BYE for all that was sent; nothing more goes out after it.
 void media_stop(struct media *media, nanotime now);
 

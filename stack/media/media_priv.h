@@ -42,7 +42,6 @@
 #define MEDIA_FREEZE_FRAME_MAX 262144
 // RFC 8108 7.1.4, RFC 3550 6.3.5: who said nothing for five times 5 s is not there.
 #define MEDIA_MEMBER_TIMEOUT (5 * 5 * TIME_S)
-#define MEDIA_BYES_MAX 12 // SSRCs given up that are still to say goodbye
 
 // A packet on its way to the wire. Slots live in chunks, and are used again.
 struct media_packet {
@@ -59,6 +58,15 @@ struct media_packet {
 };
 
 struct media_sent; // media_ccfb.c: which packets went out under which transport-wide number
+
+// What SSRCs that were given up have still to say: the one of the media, and those that repair it.
+struct media_goodbye {
+    uint32_t ssrcs[3];
+    unsigned count; // of those that spoke; 0: nothing is to be said
+    bool collided;  // RFC 3550 8.2; else there is no more to send
+    bool sent;      // RTP of late: what it comes to goes before
+    struct rtcp_sender_info info;
+};
 
 // One outgoing SSRC with its repair streams.
 struct media_stream_out {
@@ -98,7 +106,8 @@ struct media_stream_out {
     uint16_t width, height;
     // What the receiver reports.
     struct media_remote_inbound remote;
-    bool spoke, rtx_spoke; // anything was said under its SSRC, under that of its retransmissions
+    bool spoke[3]; // by enum media_role_in: anything was said under its SSRC
+    struct media_goodbye goodbye;
     // RFC 3550 6.3.8: when RTP went out last under its SSRC (TIME_NEVER: none yet), and when this
     // SSRC reported last and before that.
     nanotime rtp_at, reported[2];
@@ -162,6 +171,7 @@ struct media_track {
 
     // Sending.
     bool sending; // agreed on, started
+    bool left;    // rejected or stopped: not a packet of it goes out
     const struct codec *codec;
     const struct media_format *format;
     struct media_source *source;
@@ -225,8 +235,7 @@ struct media {
     int64_t feedback_time;   // of the feedback received, in 250 us, unwrapped
     struct media_rrtr rrtr;
     struct rtcp_schedule schedule;
-    uint32_t byes[MEDIA_BYES_MAX];
-    unsigned byes_count;
+    unsigned goodbyes;  // layers that have one to say
     bool feedback_due;  // NACK, PLI, FIR wait for the schedule
     uint32_t remb_bps;  // to be told; 0: none
     uint32_t remb_told; // the last, and when; TIME_NEVER: to be told at once
@@ -273,6 +282,9 @@ const struct media_format *media_format_kind(const struct media_track *t, enum c
 uint32_t media_ssrc_draw(struct media *m, unsigned track);
 // RFC 3550 8.2: one of ours came from somebody else. Its layer goes on under others.
 void media_ssrc_collision(struct media *m, nanotime now, uint32_t ssrc);
+// There is no more to send on the track: its SSRCs say goodbye. Should it ever be taken up again,
+// it has others.
+void media_ssrc_leave(struct media *m, nanotime now, unsigned track);
 
 // media_send.c
 void media_send_start(struct media *m, nanotime now, struct media_track *t);
@@ -341,7 +353,10 @@ bool media_rtcp_poll(struct media *m, nanotime now, struct media_output *out);
 nanotime media_rtcp_deadline(const struct media *m);
 void media_feedback_wish(struct media *m, nanotime now);
 void media_rtcp_begins(struct media *m, nanotime now); // RTP goes out, which did not lately
-nanotime media_ntp_time(uint64_t ntp);                 // time of the run of an NTP time
+// The SSRCs of a layer are about to be others: what they have to say before.
+void media_rtcp_leave(struct media *m, nanotime now, struct media_track *t, unsigned layer,
+                      bool collided);
+nanotime media_ntp_time(uint64_t ntp); // time of the run of an NTP time
 
 // media_sync.c
 void media_sync(struct media *m, nanotime now, struct media_stream_in *video);

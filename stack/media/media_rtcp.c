@@ -2,6 +2,8 @@
 // a clock of its own.
 #include "stack/media/media_priv.h"
 
+#include <assert.h>
+
 #define UDP_OVERHEAD 28       // RFC 3550 6.2: the size of RTCP counts IP and UDP
 #define SRTCP_OVERHEAD 30     // index and tag: left free
 #define NTP_EPOCH 2208988800u // 1970 in NTP seconds
@@ -58,8 +60,28 @@ static bool is_sending(const struct media_stream_out *out)
 // Something is to be said under a track's SSRC; it will have to say goodbye.
 static uint32_t speak_as(struct media *m, unsigned track)
 {
-    m->tracks[track].out[0].spoke = true;
+    m->tracks[track].out[0].spoke[MEDIA_IN_MEDIA] = true;
     return m->tracks[track].out[0].ssrc;
+}
+
+// The first track that has not left: its SSRC speaks for all. The number of tracks: all have.
+static unsigned speaker(const struct media *m)
+{
+    unsigned track = 0;
+    while (track < m->tracks_count && m->tracks[track].left)
+        track++;
+    return track;
+}
+
+static uint32_t speak(struct media *m)
+{
+    unsigned track = speaker(m);
+    return speak_as(m, track < m->tracks_count ? track : 0);
+}
+
+static bool is_over(const struct media *m)
+{
+    return m->tracks_count > 0 && speaker(m) == m->tracks_count;
 }
 
 // RFC 3550 6.3.5, 6.3.8: who is there, and who sends. Each side counts for one, as its SSRCs share
@@ -91,6 +113,12 @@ static void senders_expire(struct media *m, nanotime now)
     m->reported[0] = now;
 }
 
+// RFC 9429 4.2.2: of a track that was stopped nothing is said; nor of a source that left.
+static bool is_told_of(const struct media *m, const struct media_stream_in *s)
+{
+    return s->used && !s->bye && !m->tracks[s->track].left;
+}
+
 // The next streams to report on, so many as fit; of RTX and FEC there are none (they share the
 // loss of what they travel with, and nobody acts on it). RFC 3550 6.4, 6.4.1: of what nothing came
 // since the last report there is no block.
@@ -99,7 +127,7 @@ static size_t blocks_of(struct media *m, nanotime now, struct rtcp_block *blocks
     size_t count = 0;
     for (unsigned i = 0; i < m->streams_count && count < max; i++) {
         struct media_stream_in *s = &m->streams[(m->reporter + i) % m->streams_count];
-        if (s->used && !s->bye && s->role == MEDIA_IN_MEDIA &&
+        if (is_told_of(m, s) && s->role == MEDIA_IN_MEDIA &&
             s->receiver.received != s->receiver.received_prior)
             count += rtp_receiver_report(&s->receiver, now, &blocks[count]);
         if (count == max)
@@ -119,17 +147,13 @@ static uint32_t rtp_time(nanotime now, const struct media_track *t,
     return out->last_timestamp + (uint32_t)((uint64_t)(since / TIME_US) * rate / 1000000);
 }
 
-static void sender_report(struct writer *w, nanotime now, const struct media_track *t,
-                          const struct media_stream_out *out, const struct rtcp_block *blocks,
-                          size_t count)
+static struct rtcp_sender_info sender_info(nanotime now, const struct media_track *t,
+                                           const struct media_stream_out *out)
 {
-    uint64_t packets = out->own_packets - out->told_packets;
-    uint64_t bytes = out->own_bytes - out->told_bytes;
-    struct rtcp_sender_info info = {.ntp = rtcp_ntp(now),
-                                    .rtp_timestamp = rtp_time(now, t, out),
-                                    .packets = (uint32_t)packets,
-                                    .octets = (uint32_t)bytes};
-    rtcp_write_sr(w, out->ssrc, &info, blocks, count);
+    return (struct rtcp_sender_info){.ntp = rtcp_ntp(now),
+                                     .rtp_timestamp = rtp_time(now, t, out),
+                                     .packets = (uint32_t)(out->own_packets - out->told_packets),
+                                     .octets = (uint32_t)(out->own_bytes - out->told_bytes)};
 }
 
 // How many SSRCs can speak in one datagram: each with an SR and its name, beside the blocks.
@@ -162,7 +186,8 @@ static bool write_reports(struct media *m, nanotime now, struct writer *w, uint3
         if (layer >= t->layers || out->rtp_at == TIME_NEVER)
             continue;
         if (is_sending(out)) {
-            sender_report(w, now, t, out, blocks, *spoken ? 0 : count);
+            struct rtcp_sender_info info = sender_info(now, t, out);
+            rtcp_write_sr(w, out->ssrc, &info, blocks, *spoken ? 0 : count);
             sends = true;
         } else {
             rtcp_write_rr(w, out->ssrc, blocks, *spoken ? 0 : count);
@@ -175,7 +200,7 @@ static bool write_reports(struct media *m, nanotime now, struct writer *w, uint3
     if (*spoken < max)
         m->speaker = 0; // all have: the order is that of the tracks
     if (*spoken == 0) {
-        speakers[(*spoken)++] = speak_as(m, 0);
+        speakers[(*spoken)++] = speak(m);
         rtcp_write_rr(w, speakers[0], blocks, count);
     }
     return sends;
@@ -194,7 +219,7 @@ static void write_names(struct media *m, struct writer *w, const uint32_t *speak
 static void write_extended(struct media *m, nanotime now, struct writer *w, bool sends)
 {
     if (!sends)
-        rtcp_write_xr_rrtr(w, speak_as(m, 0), rtcp_ntp(now));
+        rtcp_write_xr_rrtr(w, speak(m), rtcp_ntp(now));
     if (sends && m->rrtr.at) {
         struct rtcp_dlrr dlrr = {m->rrtr.ssrc, m->rrtr.ntp, rtcp_span(now - m->rrtr.at)};
         for (unsigned i = 0; i < m->tracks_count; i++) {
@@ -284,7 +309,7 @@ static void write_remb(struct media *m, nanotime now, struct writer *w)
     }
     if (!m->remb_bps || !count || w->max - w->len < REMB_HEAD + count * sizeof *ssrcs)
         return;
-    rtcp_write_remb(w, speak_as(m, 0), m->remb_bps, ssrcs, count);
+    rtcp_write_remb(w, speak(m), m->remb_bps, ssrcs, count);
     m->remb_told = m->remb_bps;
     m->remb_told_at = now;
     m->remb_bps = 0;
@@ -299,7 +324,7 @@ static void write_feedback(struct media *m, nanotime now, struct writer *w)
     for (unsigned k = 0; k < m->streams_count; k++) {
         unsigned i = (first + k) % m->streams_count;
         struct media_stream_in *s = &m->streams[i];
-        if (!s->used || s->bye)
+        if (!is_told_of(m, s))
             continue;
         if (s->keyframe_wanted)
             write_keyframe(m, now, w, s);
@@ -316,8 +341,7 @@ static bool feedback_exists(const struct media *m, nanotime now)
 {
     for (unsigned i = 0; i < m->streams_count; i++) {
         const struct media_stream_in *s = &m->streams[i];
-        if (s->used && !s->bye &&
-            (s->keyframe_wanted || (s->nack && nack_deadline(s->nack) <= now)))
+        if (is_told_of(m, s) && (s->keyframe_wanted || (s->nack && nack_deadline(s->nack) <= now)))
             return true;
     }
     return m->remb_bps != 0;
@@ -342,6 +366,11 @@ static bool regular(struct media *m, nanotime now, struct media_output *out)
     uint32_t speakers[SPEAKERS_MAX];
     unsigned count;
     struct writer w = writer(m);
+    if (is_over(m)) {
+        media_streams_expire(m, now);
+        rtcp_schedule_sent(&m->schedule, now, UDP_OVERHEAD);
+        return false;
+    }
     bool sends = write_reports(m, now, &w, speakers, &count);
     write_names(m, &w, speakers, count);
     senders_expire(m, now);
@@ -359,7 +388,7 @@ static bool early(struct media *m, nanotime now, struct media_output *out)
 {
     struct writer w = writer(m);
     if (!m->reduced_size) { // RFC 3550 6.1: a compound begins with a report, and names itself
-        uint32_t ssrc = speak_as(m, 0);
+        uint32_t ssrc = speak(m);
         rtcp_write_rr(&w, ssrc, NULL, 0);
         rtcp_write_cname(&w, ssrc, bytes_text(m->cname), bytes_of(NULL, 0));
     }
@@ -378,11 +407,9 @@ static void write_byes(const struct media *m, struct writer *w)
     for (unsigned i = 0; i < m->tracks_count * MEDIA_LAYERS_MAX; i++) {
         const struct media_stream_out *out =
             &m->tracks[i / MEDIA_LAYERS_MAX].out[i % MEDIA_LAYERS_MAX];
-        const uint32_t leaving[] = {out->spoke ? out->ssrc : 0,
-                                    out->rtx_spoke ? out->rtx_ssrc : 0,
-                                    out->flex_packets ? out->fec_ssrc : 0};
+        const uint32_t leaving[] = {out->ssrc, out->rtx_ssrc, out->fec_ssrc};
         for (unsigned k = 0; k < 3; k++) {
-            if (!leaving[k])
+            if (!out->spoke[k])
                 continue;
             ssrcs[count++] = leaving[k];
             if (count < RTCP_BLOCKS_MAX)
@@ -400,6 +427,10 @@ static bool bye(struct media *m, nanotime now, struct media_output *out)
     uint32_t speakers[SPEAKERS_MAX];
     unsigned count;
     struct writer w = writer(m);
+    if (is_over(m)) {
+        rtcp_schedule_sent(&m->schedule, now, UDP_OVERHEAD);
+        return false;
+    }
     (void)write_reports(m, now, &w, speakers, &count);
     write_names(m, &w, speakers, count);
     struct writer before = w;
@@ -420,7 +451,7 @@ static bool bye(struct media *m, nanotime now, struct media_output *out)
 static bool ccfb(struct media *m, nanotime now, struct media_output *out)
 {
     struct writer w = writer(m);
-    uint32_t ssrc = speak_as(m, 0);
+    uint32_t ssrc = speak(m);
     if (!m->reduced_size) {
         rtcp_write_rr(&w, ssrc, NULL, 0);
         rtcp_write_cname(&w, ssrc, bytes_text(m->cname), bytes_of(NULL, 0));
@@ -431,14 +462,42 @@ static bool ccfb(struct media *m, nanotime now, struct media_output *out)
     return give(m, &w, out);
 }
 
-// RFC 3550 8.2: at once, for those that collided; the others go on.
-static bool bye_collided(struct media *m, struct media_output *out)
+void media_rtcp_leave(struct media *m, nanotime now, struct media_track *t, unsigned layer,
+                      bool collided)
 {
+    struct media_stream_out *out = &t->out[layer];
+    const uint32_t ssrcs[] = {out->ssrc, out->rtx_ssrc, out->fec_ssrc};
+    m->goodbyes -= out->goodbye.count > 0; // too late for those before
+    out->goodbye = (struct media_goodbye){.collided = collided};
+    for (unsigned i = 0; i < 3 && m->started && !m->stopped; i++) {
+        if (out->spoke[i]) // RFC 3550 6.3.7: who never sent anything says no goodbye
+            out->goodbye.ssrcs[out->goodbye.count++] = ssrcs[i];
+    }
+    m->goodbyes += out->goodbye.count > 0;
+    // RFC 3550 6.4: a sender's last report; of an SSRC that another has, too, none can be made.
+    out->goodbye.sent = !collided && out->spoke[MEDIA_IN_MEDIA] && is_sending(out);
+    if (out->goodbye.sent)
+        out->goodbye.info = sender_info(now, t, out);
+}
+
+// RFC 3550 6.3.7: at once, as few as there are, for those that leave; the others go on.
+static bool goodbye(struct media *m, struct media_output *out)
+{
+    struct media_goodbye *next = NULL;
+    for (unsigned i = 0; i < m->tracks_count * MEDIA_LAYERS_MAX && !next; i++) {
+        next = &m->tracks[i / MEDIA_LAYERS_MAX].out[i % MEDIA_LAYERS_MAX].goodbye;
+        next = next->count ? next : NULL;
+    }
+    assert(next);
     struct writer w = writer(m);
-    rtcp_write_rr(&w, m->byes[0], NULL, 0);
-    rtcp_write_cname(&w, m->byes[0], bytes_text(m->cname), bytes_of(NULL, 0));
-    rtcp_write_bye(&w, m->byes, m->byes_count, bytes_text("collision"));
-    m->byes_count = 0;
+    if (next->sent)
+        rtcp_write_sr(&w, next->ssrcs[0], &next->info, NULL, 0);
+    else
+        rtcp_write_rr(&w, next->ssrcs[0], NULL, 0);
+    rtcp_write_cname(&w, next->ssrcs[0], bytes_text(m->cname), bytes_of(NULL, 0));
+    rtcp_write_bye(&w, next->ssrcs, next->count, bytes_text(next->collided ? "collision" : ""));
+    next->count = 0;
+    m->goodbyes--;
     return give(m, &w, out);
 }
 
@@ -454,7 +513,7 @@ static bool transport_feedback(struct media *m, nanotime now, struct media_outpu
     if (!count)
         return false;
     struct writer w = writer(m);
-    uint32_t ssrc = speak_as(m, 0);
+    uint32_t ssrc = speak(m);
     if (!m->reduced_size) {
         rtcp_write_rr(&w, ssrc, NULL, 0);
         rtcp_write_cname(&w, ssrc, bytes_text(m->cname), bytes_of(NULL, 0));
@@ -472,7 +531,8 @@ static void wishes(struct media *m, nanotime now)
     remb_wish(m, now);
     for (unsigned i = 0; i < m->streams_count; i++) {
         struct media_stream_in *s = &m->streams[i];
-        if (s->used && s->video && frame_buffer_needs_keyframe(s->video) && !s->keyframe_wanted &&
+        if (is_told_of(m, s) && s->video && frame_buffer_needs_keyframe(s->video) &&
+            !s->keyframe_wanted &&
             (s->keyframe_asked == TIME_NEVER || now - s->keyframe_asked >= keyframe_again(m)))
             media_keyframe_want(m, now, s);
     }
@@ -483,9 +543,9 @@ static void wishes(struct media *m, nanotime now)
 bool media_rtcp_poll(struct media *m, nanotime now, struct media_output *out)
 {
     enum rtcp_due due;
+    if (m->goodbyes)
+        return goodbye(m, out);
     if (!m->stopped) {
-        if (m->byes_count)
-            return bye_collided(m, out);
         if (media_ccfb_deadline(m) <= now && ccfb(m, now, out))
             return true;
         if (m->transport_cc && arrival_due(m->arrival, now) && transport_feedback(m, now, out))
@@ -505,10 +565,10 @@ bool media_rtcp_poll(struct media *m, nanotime now, struct media_output *out)
 nanotime media_rtcp_deadline(const struct media *m)
 {
     nanotime at = rtcp_schedule_deadline(&m->schedule);
+    if (m->goodbyes)
+        return 0;
     if (m->stopped)
         return at;
-    if (m->byes_count)
-        return 0;
     if (m->transport_cc)
         at = time_min(at, arrival_deadline(m->arrival));
     at = time_min(at, media_ccfb_deadline(m));
@@ -519,7 +579,7 @@ nanotime media_rtcp_deadline(const struct media *m)
     at = time_min(at, limit_deadline(m));
     for (unsigned i = 0; i < m->streams_count; i++) {
         const struct media_stream_in *s = &m->streams[i];
-        if (!s->used || s->bye)
+        if (!is_told_of(m, s))
             continue;
         if (s->nack)
             at = time_min(at, nack_deadline(s->nack));

@@ -253,6 +253,111 @@ static void test_media_rtcp_no_bye_of_who_never_spoke(void **state)
     media_world_free(world);
 }
 
+static void reject(struct media_world *world, int side, unsigned track, const char *mid)
+{
+    struct media_agreement agreement = {.mid = bytes_text(mid), .rejected = true};
+    assert_true(media_agree(world->sides[side], world->now, track, &agreement));
+}
+
+// A section that is rejected takes its sources with it: at once, each that spoke (RFC 3550 6.3.7,
+// 6.6), after a last report. The other section's go on, and speak for the receiver, too.
+static void test_media_rtcp_bye_of_a_section_that_is_rejected(void **state)
+{
+    (void)state;
+    struct media_world *world = begin();
+    unsigned video = media_world_track(world, &vp8, true, true);
+    unsigned audio = media_world_track(world, &opus, true, true);
+    media_world_start(world);
+    media_world_run(world, 2900 * TIME_MS);
+    world->paths[0].loss = RNG_BILLION / 2;
+    media_world_run(world, 3001 * TIME_MS); // part of a frame waits in the pacer
+    struct media_ssrcs v, a;
+    media_ssrcs(world->sides[0], video, &v);
+    media_ssrcs(world->sides[0], audio, &a);
+    struct media_outbound sent = media_world_stats(world, 0, video).out;
+    world->paths[0].loss = 0;
+    forget();
+    reject(world, 0, video, "0");
+    media_world_run(world, world->now); // at once
+    assert_int_equal(speaker_of(v.media[0])->byes, 1);
+    assert_int_equal(speaker_of(v.rtx[0])->byes, 1); // probes went out under it
+    assert_int_equal(speaker_of(v.media[0])->senders, 1);
+    assert_int_equal(speaker_of(v.media[0])->names, 1);
+    // RFC 3550 6.4.1: of all that was sent.
+    assert_int_equal(last_info.packets, sent.packetsSent - sent.retransmittedPacketsSent);
+    // Bob has not heard of it but by the BYE: of a source that is gone nothing is asked for.
+    media_world_run(world, 3025 * TIME_MS);
+    struct media_inbound then = media_world_stats(world, 1, video).in;
+    assert_true(then.nackCount > 0);
+    media_world_run(world, 6 * TIME_S);
+    struct media_inbound after = media_world_stats(world, 1, video).in;
+    assert_int_equal(after.nackCount, then.nackCount);
+    assert_int_equal(after.pliCount, then.pliCount);
+    assert_int_equal(speaker_of(v.media[0])->packets + speaker_of(v.rtx[0])->packets, 0);
+    assert_int_equal(speaker_of(v.media[0])->senders + speaker_of(v.media[0])->receivers, 1);
+    assert_true(speaker_of(a.media[0])->senders >= 8);
+    assert_int_equal(speaker_of(a.media[0])->byes, 0);
+    assert_int_equal(speakers_count, 3); // under none but these anything was said
+    media_stop(world->sides[0], world->now);
+    media_world_run(world, 7 * TIME_S);
+    assert_int_equal(speaker_of(a.media[0])->byes, 1);
+    assert_int_equal(speaker_of(v.media[0])->byes + speaker_of(v.rtx[0])->byes, 2);
+    assert_int_equal(speakers_count, 3);
+    media_world_free(world);
+}
+
+// Who receives makes nothing up for a source that left, and its last samples were played.
+static void test_media_rtcp_bye_ends_the_source(void **state)
+{
+    (void)state;
+    struct media_world *world = begin();
+    unsigned audio = media_world_track(world, &opus, true, false);
+    media_world_start(world);
+    media_world_run(world, 3 * TIME_S);
+    media_track_stop(world->sides[0], audio);
+    media_world_run(world, 4 * TIME_S);
+    struct media_track_stats then = media_world_stats(world, 1, audio);
+    media_world_run(world, 8 * TIME_S);
+    struct media_track_stats after = media_world_stats(world, 1, audio);
+    assert_int_equal(then.in.concealedSamples, 0);
+    assert_int_equal(after.in.totalSamplesReceived, then.in.totalSamplesReceived);
+    media_world_free(world);
+}
+
+// Nobody is left to speak: nothing is said. A section that comes back has sources of its own.
+static void test_media_rtcp_bye_is_for_good(void **state)
+{
+    (void)state;
+    struct media_world *world = begin();
+    unsigned audio = media_world_track(world, &opus, true, true);
+    media_world_start(world);
+    media_world_run(world, 3 * TIME_S);
+    struct media_ssrcs before, after;
+    media_ssrcs(world->sides[0], audio, &before);
+    forget();
+    reject(world, 0, audio, "0");
+    reject(world, 1, audio, "0");
+    media_world_run(world, 20 * TIME_S);
+    reject(world, 0, audio, "0"); // as each description says again
+    media_world_run(world, 21 * TIME_S);
+    assert_int_equal(speakers_count, 1);
+    assert_int_equal(speaker_of(before.media[0])->byes, 1);
+    struct media_agreement agreement = media_world_agreement(&opus, "0");
+    for (int i = 0; i < 2; i++)
+        assert_true(media_agree(world->sides[i], world->now, audio, &agreement));
+    media_ssrcs(world->sides[0], audio, &after);
+    media_world_run(world, 23 * TIME_S);
+    assert_true(speaker_of(after.media[0])->packets > 90);
+    assert_int_equal(speaker_of(before.media[0])->packets, 0);
+    assert_int_equal(media_world_stats(world, 1, audio).in.ssrc, after.media[0]);
+    reject(world, 0, audio, "0");
+    media_stop(world->sides[0], world->now); // what is waiting is said
+    media_world_run(world, 24 * TIME_S);
+    assert_int_equal(speaker_of(after.media[0])->byes, 1);
+    assert_int_equal(speakers_count, 2);
+    media_world_free(world);
+}
+
 // The last report's counts are those of the whole stream, and its RTP time that of its NTP time.
 static void test_media_rtcp_last_report_is_of_the_end(void **state)
 {
@@ -310,6 +415,9 @@ int main(void)
         cmocka_unit_test(test_media_rtcp_comfort_noise_makes_a_sender),
         cmocka_unit_test(test_media_rtcp_bye_is_of_all_that_spoke),
         cmocka_unit_test(test_media_rtcp_no_bye_of_who_never_spoke),
+        cmocka_unit_test(test_media_rtcp_bye_of_a_section_that_is_rejected),
+        cmocka_unit_test(test_media_rtcp_bye_ends_the_source),
+        cmocka_unit_test(test_media_rtcp_bye_is_for_good),
         cmocka_unit_test(test_media_rtcp_last_report_is_of_the_end),
         cmocka_unit_test(test_media_rtcp_many_senders_take_turns),
     };

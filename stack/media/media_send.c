@@ -500,6 +500,14 @@ static uint32_t abs_send_time(nanotime now)
     return (uint32_t)((seconds << 18 | (rest << 18) / (uint64_t)TIME_S) & 0xffffff);
 }
 
+// Whose SSRC it goes out under.
+static enum media_role_in role_of(const struct media_track *t, const struct media_packet *packet)
+{
+    return packet->rtx && !packet->as_it_was  ? MEDIA_IN_RTX
+           : packet->fec && !media_fec_red(t) ? MEDIA_IN_FEC
+                                              : MEDIA_IN_MEDIA;
+}
+
 static void count_packet(struct media *m, nanotime now, const struct media_packet *packet)
 {
     struct media_track *t = &m->tracks[packet->track];
@@ -521,16 +529,15 @@ static void count_packet(struct media *m, nanotime now, const struct media_packe
         rtp_history_resent(out->history, now, packet->original);
     out->packets++;
     out->payload_bytes += payload_len;
-    if (packet->fec && !media_fec_red(t)) {
+    enum media_role_in role = role_of(t, packet);
+    out->spoke[role] = true;
+    if (role == MEDIA_IN_FEC) {
         out->flex_packets++;
         out->flex_bytes += payload_len;
-    } else if (packet->rtx && !packet->as_it_was) {
-        out->rtx_spoke = true;
-    } else { // under its own SSRC
+    } else if (role == MEDIA_IN_MEDIA) { // under its own SSRC
         out->own_packets++;
         out->own_bytes += payload_len;
         out->rtp_at = now;
-        out->spoke = true;
         if (!m->we_sent)
             media_rtcp_begins(m, now);
     }
@@ -539,9 +546,8 @@ static void count_packet(struct media *m, nanotime now, const struct media_packe
 static uint32_t ssrc_of(const struct media_track *t, const struct media_packet *packet)
 {
     const struct media_stream_out *out = &t->out[packet->layer];
-    return packet->rtx && !packet->as_it_was  ? out->rtx_ssrc
-           : packet->fec && !media_fec_red(t) ? out->fec_ssrc
-                                              : out->ssrc;
+    const uint32_t ssrcs[] = {out->ssrc, out->rtx_ssrc, out->fec_ssrc};
+    return ssrcs[role_of(t, packet)];
 }
 
 // Congestion control hears of what it will be told of.
@@ -551,11 +557,9 @@ static void control_note(struct media *m, nanotime now, struct media_packet *pac
     bool told = rtp_patch_transport_sequence(packet->bytes, packet->len, &t->agreement.extensions,
                                              m->transport_sequence);
     if (m->ccfb) {
-        enum media_role_in role = packet->rtx                        ? MEDIA_IN_RTX
-                                  : packet->fec && !media_fec_red(t) ? MEDIA_IN_FEC
-                                                                     : MEDIA_IN_MEDIA;
         uint16_t sequence = (uint16_t)((unsigned)packet->bytes[2] << 8 | packet->bytes[3]);
-        media_ccfb_sent(&t->out[packet->layer].sent[role], sequence, m->transport_sequence);
+        media_ccfb_sent(&t->out[packet->layer].sent[role_of(t, packet)], sequence,
+                        m->transport_sequence);
     }
     if (!told && !m->ccfb)
         return;
@@ -615,8 +619,13 @@ bool media_pacer_poll(struct media *m, nanotime now, struct media_output *out)
         return true;
     while (pacer_poll(m->pacer, now, &got)) {
         if (got.kind == PACER_SEND) {
+            uint32_t index = (uint32_t)got.item.handle;
+            if (m->tracks[media_packet_at(m, index)->track].left) { // RFC 3550 6.3.7: after BYE
+                media_packet_free(m, index);
+                continue;
+            }
             m->stats.pacer_delay_max = time_max(m->stats.pacer_delay_max, got.waited);
-            packet_out(m, now, (uint32_t)got.item.handle, got.probe_cluster, out);
+            packet_out(m, now, index, got.probe_cluster, out);
             return true;
         }
         m->pad_left = got.pad_bytes;

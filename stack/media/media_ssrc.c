@@ -17,31 +17,28 @@ uint32_t media_ssrc_draw(struct media *m, unsigned track)
     return ssrc;
 }
 
-static uint32_t draw_again(struct media *m, unsigned track, uint32_t old, bool spoke)
+static uint32_t draw_again(struct media *m, unsigned track, uint32_t old)
 {
     if (!old)
         return 0;
     rtp_demux_forget(m->demux, old);
-    // RFC 3550 6.3.7: who never sent anything says no goodbye.
-    if (spoke && m->byes_count < MEDIA_BYES_MAX)
-        m->byes[m->byes_count++] = old;
     return media_ssrc_draw(m, track);
 }
 
 // All three of a layer, or a receiver would take the repair of the new for that of the old.
-static void layer_redraw(struct media *m, unsigned track, unsigned layer)
+static void layer_redraw(struct media *m, nanotime now, unsigned track, unsigned layer,
+                         bool collided)
 {
     struct media_track *t = &m->tracks[track];
     struct media_stream_out *out = &t->out[layer];
-    out->ssrc = draw_again(m, track, out->ssrc, out->spoke);
-    out->spoke = false;
+    media_rtcp_leave(m, now, t, layer, collided);
+    out->ssrc = draw_again(m, track, out->ssrc);
+    out->rtx_ssrc = draw_again(m, track, out->rtx_ssrc);
+    out->fec_ssrc = draw_again(m, track, out->fec_ssrc);
+    memset(out->spoke, 0, sizeof out->spoke);
     out->rtp_at = TIME_NEVER;
-    out->rtx_ssrc = draw_again(m, track, out->rtx_ssrc, out->rtx_spoke);
-    out->rtx_spoke = false;
-    out->fec_ssrc = draw_again(m, track, out->fec_ssrc, out->flex_packets > 0);
     // RFC 9143 15.1: the mid goes with the new ones.
     out->acknowledged = out->rtx_acknowledged = false;
-    out->remote = (struct media_remote_inbound){0};
     out->first_sequence = out->sequence;
     // RFC 3550 6.4.1: a sender's counts begin anew with its SSRC.
     out->told_packets = out->own_packets;
@@ -68,9 +65,22 @@ void media_ssrc_collision(struct media *m, nanotime now, uint32_t ssrc)
         if (ssrc != out->ssrc && ssrc != out->rtx_ssrc && ssrc != out->fec_ssrc)
             continue;
         m->stats.collisions++;
-        layer_redraw(m, track, i);
+        layer_redraw(m, now, track, i, true);
+        m->tracks[track].out[i].remote = (struct media_remote_inbound){0};
         trace(&m->trace, now, "somebody else sends under %08x: '%s' goes on under %08x", ssrc,
               m->tracks[track].label, out->ssrc);
         return;
     }
+}
+
+void media_ssrc_leave(struct media *m, nanotime now, unsigned track)
+{
+    struct media_track *t = &m->tracks[track];
+    for (unsigned i = 0; i < t->layers; i++) {
+        const bool *spoke = t->out[i].spoke;
+        if (spoke[MEDIA_IN_MEDIA] || spoke[MEDIA_IN_RTX] || spoke[MEDIA_IN_FEC])
+            layer_redraw(m, now, track, i, false);
+    }
+    t->left = true;
+    media_send_stop(t);
 }

@@ -231,7 +231,8 @@ struct peer_ops {
     int (*track_add)(void *peer, const struct media_track_config *config);
     // Hold and resume: of what its configuration allows (W3C: RTCRtpTransceiver.direction).
     void (*track_direct)(void *peer, unsigned track, bool send, bool receive);
-    void (*track_stop)(void *peer, unsigned track); // for good: its section is given up
+    // For good: what is sent says goodbye at once, the section is given up.
+    void (*track_stop)(void *peer, unsigned track);
     void (*media_command)(void *peer, nanotime now, const struct media_command *command);
     void (*play_out)(void *peer, unsigned track); // PEER_FRAME for each frame of this track
     void (*track_stats)(const void *peer, nanotime now, unsigned track,

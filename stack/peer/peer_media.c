@@ -65,8 +65,10 @@ void peer_media_track_direct(struct peer *p, unsigned track, bool send, bool rec
 
 void peer_media_track_stop(struct peer *p, unsigned track)
 {
-    if (track < peer_tracks(p))
-        p->tracks[track].stopped = p->tracks[track].ended = true;
+    if (track >= peer_tracks(p))
+        return;
+    p->tracks[track].stopped = p->tracks[track].ended = true;
+    media_track_stop(p->media, track);
 }
 
 void peer_media_free(struct peer *p)

@@ -299,15 +299,20 @@ static void answer_extensions(struct peer_section *section, const struct media_a
     }
 }
 
+// What is left of our wishes by the section in `theirs_rtp`.
+static enum sdp_direction direction_of(const struct peer_track *mine)
+{
+    // RFC 9143 7.3.3: what may be tagged is not rejected: it rests until an offer of ours disables
+    // it.
+    enum sdp_direction wanted = mine->stopped ? SDP_INACTIVE : mine->direction;
+    return wanted & sdp_direction_reversed(theirs_rtp.direction);
+}
+
 // What the track makes of the section in `theirs_rtp`. NULL: no codec is common.
 static const struct sdp_rtp_local *answer_track(struct peer *p, nanotime now, unsigned track)
 {
     const struct media_track_config *config = media_track_config(p->media, track);
-    // RFC 9143 7.3.3: what may be tagged is not rejected: it rests until an offer of ours disables
-    // it.
-    enum sdp_direction wanted =
-        p->tracks[track].stopped ? SDP_INACTIVE : p->tracks[track].direction;
-    enum sdp_direction direction = wanted & sdp_direction_reversed(theirs_rtp.direction);
+    enum sdp_direction direction = direction_of(&p->tracks[track]);
     struct media_agreement agreement = {0};
     struct peer_section *section = peer_section_begin(p, track, direction);
     struct sdp_rtp_local *local = &section->local;
@@ -434,9 +439,7 @@ static void answered_track(struct peer *p, nanotime now, unsigned track, bool re
             agree_format(&agreement, codec, format, receive_type(format, codec, video),
                          format->feedback & peer_track_feedback(p, config, codec));
     }
-    enum sdp_direction direction =
-        p->tracks[track].direction & sdp_direction_reversed(theirs_rtp.direction);
-    agree_rest(p, track, &theirs_rtp, direction, &agreement);
+    agree_rest(p, track, &theirs_rtp, direction_of(&p->tracks[track]), &agreement);
     agree(p, now, track, &agreement);
 }
 

@@ -279,6 +279,15 @@ static void test_peer_media_holds_and_resumes(void **state)
     wire_free(wire);
 }
 
+// Has the other side of who sends under it heard that this source is gone?
+static bool has_left(struct wire *wire, uint64_t ssrc)
+{
+    char words[64];
+    snprintf(words, sizeof words, "stream %08x of ", (uint32_t)ssrc);
+    const char *at = strstr(wire->log.text.at, words);
+    return at && strstr(at, "says goodbye") && strstr(at, "says goodbye") < strchr(at, '\n');
+}
+
 static void test_peer_media_comes_and_goes(void **state)
 {
     (void)state;
@@ -291,8 +300,18 @@ static void test_peer_media_comes_and_goes(void **state)
     offer(wire, 0, false);
     check_sections(wire, 1, "audio:0 application:1 video:2");
     check_flow(wire, 2);
+    struct media_track_stats alice = wire_track_stats(wire, 0, 1),
+                             bob = wire_track_stats(wire, 1, 1);
+    peer_simrtc.describe(ALICE, wire->now, false); // the answer to this does not bring it back
+    wire_pump(wire);
     peer_simrtc.track_stop(ALICE, 1);
+    uint64_t sent = wire_track_stats(wire, 0, 1).out.packetsSent;
+    wire_run(wire, wire->now + TIME_S);
+    assert_int_equal(wire_track_stats(wire, 0, 1).out.packetsSent, sent);
+    assert_true(has_left(wire, bob.in.ssrc)); // W3C: with stop(), before the section goes
+    assert_false(has_left(wire, alice.in.ssrc));
     offer(wire, 0, false);
+    assert_true(has_left(wire, alice.in.ssrc)); // RFC 9429 4.2.2: likewise
     for (int i = 0; i < 2; i++) {
         check_sections(wire, i, "audio:0 application:1 video:2!"); // RFC 3264 8.2
         check_bundle(wire, i, "0 1");
@@ -321,8 +340,13 @@ static void test_peer_media_stopped_by_the_answerer(void **state)
     add_to_both(wire, false);
     add_to_both(wire, true);
     offer(wire, 0, false);
+    uint64_t ssrc = wire_track_stats(wire, 0, 0).in.ssrc;
     peer_simrtc.track_stop(BOB, 0); // the one that is tagged
+    wire_run(wire, wire->now + TIME_S);
+    assert_true(has_left(wire, ssrc));
+    uint64_t sent = wire_track_stats(wire, 1, 0).out.packetsSent;
     offer(wire, 0, false);
+    assert_int_equal(wire_track_stats(wire, 1, 0).out.packetsSent, sent);
     check_sections(wire, 1, "audio:0 video:1 application:2");
     assert_int_equal(direction(wire, 1, 0), SDP_INACTIVE);
     offer(wire, 1, false);
