@@ -362,6 +362,39 @@ static void test_peer_media_stopped_by_the_answerer(void **state)
     wire_free(wire);
 }
 
+// RFC 9143 7.3.3: with no codec left in the section that is tagged, a later offer is refused as a
+// whole, and all goes on as it was; with none left in another, that one is rejected.
+static void test_peer_media_no_codec_is_left(void **state)
+{
+    (void)state;
+    static const char *const codecs[] = {"opus/48000", "VP8/90000"};
+    for (unsigned i = 0; i < 2; i++) {
+        struct wire *wire = wire_new(12, NULL);
+        add_to_both(wire, false);
+        add_to_both(wire, true);
+        offer(wire, 0, false);
+        wire->signal_delay[WIRE_OFFER] = 60 * TIME_S;
+        peer_simrtc.describe(ALICE, wire->now, false);
+        wire_pump(wire);
+        struct text text = {0};
+        text_add(&text, text_bytes(&wire->actor[0].described));
+        for (char *at = text.at; (at = strstr(at, codecs[i]));)
+            memcpy(at, "none", 3);
+        assert_int_equal(wire_accept(wire, 1, text.at, false), i == 1);
+        wire_run(wire, wire->now + 500 * TIME_MS);
+        assert_int_equal(wire_stats(wire, 1).signaling, PEER_STABLE);
+        check_flow(wire, i == 0 ? 2 : 1);
+        if (i == 0) {
+            assert_non_null(strstr(wire_stats(wire, 1).error, "tagged"));
+        } else {
+            check_sections(wire, 1, "audio:0 video:1! application:2");
+            check_bundle(wire, 1, "0 2");
+        }
+        text_free(&text);
+        wire_free(wire);
+    }
+}
+
 // RFC 8841 10.3: port 0 closes the data channels of a call that goes on.
 static void test_peer_media_data_goes(void **state)
 {
@@ -581,6 +614,7 @@ int main(void)
         cmocka_unit_test(test_peer_media_holds_and_resumes),
         cmocka_unit_test(test_peer_media_comes_and_goes),
         cmocka_unit_test(test_peer_media_stopped_by_the_answerer),
+        cmocka_unit_test(test_peer_media_no_codec_is_left),
         cmocka_unit_test(test_peer_media_data_goes),
         cmocka_unit_test(test_peer_media_glare_of_first_offers),
         cmocka_unit_test(test_peer_media_glare_offers_the_rest_again),

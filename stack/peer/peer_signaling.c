@@ -428,6 +428,13 @@ static const struct sdp_media *transport_of_theirs(struct peer *p, bool answer)
     return media ? media : sdp_transport_media(&theirs); // all are rejected: an answer says so
 }
 
+// RFC 9143 7.3.3: of a group that is there already, the section that an offer tags cannot be
+// rejected alone: all of them can, or the whole offer.
+static bool rejects_tagged(const struct peer *p, const struct sdp_media *transport)
+{
+    return p->has_accepted && theirs.bundle_count > 0 && transport != sdp_transport_media(&theirs);
+}
+
 // Everything that can be wrong, before anything is changed.
 static const char *description_check(struct peer *p, bool answer, enum dtls_role *role)
 {
@@ -437,6 +444,8 @@ static const char *description_check(struct peer *p, bool answer, enum dtls_role
         why = sdp_data_check(&theirs, sdp_data_media(&theirs), p->config.ice_only);
     if (!why)
         why = sdp_transport_check(&theirs, media, p->config.ice_only);
+    if (!why && !answer && rejects_tagged(p, media))
+        why = "the section that is tagged cannot be rejected any more";
     if (why)
         return why;
     if (answer) {
