@@ -101,6 +101,13 @@ void media_free(struct media *m)
 
 // ------------------------------------------------------------------------------------------ tracks
 
+// RFC 3711 3.3.1: who missed the packets before the first wrap takes the rollover counter for 0,
+// and can never open the stream. From the lower half it is 2^15 packets to there.
+static uint16_t sequence_draw(struct media *m)
+{
+    return rng_u32(&m->rng) & 0x7fff;
+}
+
 static void out_begin(struct media *m, struct media_track *t, unsigned index, unsigned layer)
 {
     struct media_stream_out *out = &t->out[layer];
@@ -110,9 +117,9 @@ static void out_begin(struct media *m, struct media_track *t, unsigned index, un
     if (t->config.fec == MEDIA_FLEXFEC)
         out->fec_ssrc = media_ssrc_draw(m, index);
     // RFC 3550 5.1: both begin at random.
-    out->sequence = (uint16_t)rng_u32(&m->rng);
-    out->rtx_sequence = (uint16_t)rng_u32(&m->rng);
-    out->fec_sequence = (uint16_t)rng_u32(&m->rng);
+    out->sequence = sequence_draw(m);
+    out->rtx_sequence = sequence_draw(m);
+    out->fec_sequence = sequence_draw(m);
     out->first_timestamp = rng_u32(&m->rng);
     out->picture_id = (int32_t)(rng_u32(&m->rng) & 0x7fff);
     if (t->config.has_first_sequence)

@@ -59,6 +59,44 @@ static void steal(struct media_world *world, int from, struct media_flying *pack
     sent_after++;
 }
 
+#define STREAMS 8
+static struct {
+    uint32_t ssrc;
+    uint16_t sequence;
+} firsts[STREAMS];
+static unsigned firsts_count;
+
+static void note_first(struct media_world *world, int from, struct media_flying *packet)
+{
+    (void)world;
+    uint32_t ssrc = u32_at(packet->bytes + 8);
+    if (from || packet->rtcp)
+        return;
+    for (unsigned i = 0; i < firsts_count; i++)
+        if (firsts[i].ssrc == ssrc)
+            return;
+    assert_in_range(firsts_count, 0, STREAMS - 1);
+    firsts[firsts_count].ssrc = ssrc;
+    firsts[firsts_count++].sequence = (uint16_t)(packet->bytes[2] << 8 | packet->bytes[3]);
+}
+
+// RFC 3711 3.3.1: a receiver of SRTP that missed all before the first wrap could open nothing.
+static void test_media_ssrc_begins_far_from_the_wrap(void **state)
+{
+    (void)state;
+    struct media_world *world = media_world_new(NULL);
+    for (unsigned i = 0; i < STREAMS; i++)
+        (void)media_world_track(world, &audio, true, true);
+    firsts_count = 0;
+    world->tamper = note_first;
+    media_world_start(world);
+    media_world_run(world, TIME_S);
+    assert_int_equal(firsts_count, STREAMS);
+    for (unsigned i = 0; i < STREAMS; i++)
+        assert_in_range(firsts[i].sequence, 0, 0x7fff);
+    media_world_free(world);
+}
+
 static uint64_t collisions(struct media_world *world, int side, uint64_t *loops)
 {
     struct media_transport_stats stats;
@@ -217,6 +255,7 @@ static void test_media_ssrc_of_others_changes_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_media_ssrc_begins_far_from_the_wrap),
         cmocka_unit_test(test_media_ssrc_collision_takes_another_after_a_bye),
         cmocka_unit_test(test_media_ssrc_loop_is_dropped),
         cmocka_unit_test(test_media_ssrc_collision_by_rtcp),

@@ -401,6 +401,32 @@ static void test_srtp_sequence_numbers_roll_over(void **state)
     }
 }
 
+// RFC 3711 3.3.1: nothing but the packets tells how often it rolled over before the first that
+// came. So senders begin in the lower half (stack/media): 2^15 packets would have to be lost.
+static void test_srtp_first_packets_lost_before_the_roll_over(void **state)
+{
+    (void)state;
+    static const struct {
+        uint16_t first;
+        uint32_t lost;
+        enum secure_outcome outcome;
+    } cases[] = {{65535, 0, SECURE_OK},
+                 {65535, 1, SECURE_UNAUTHENTICATED},
+                 {65533, 2, SECURE_OK},
+                 {32767, 32768, SECURE_OK},
+                 {32767, 32769, SECURE_UNAUTHENTICATED}};
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct duo duo = duo_new(profiles[0]);
+        for (uint32_t k = 0; k < cases[i].lost; k++)
+            (void)sealed(&duo, rtp((uint16_t)(cases[i].first + k), 3), false);
+        for (uint32_t k = 0; k < 100; k++) {
+            uint16_t sequence = (uint16_t)(cases[i].first + cases[i].lost + k);
+            expect_opens(&duo, sealed(&duo, rtp(sequence, 3), false), false, cases[i].outcome);
+        }
+        duo_free(&duo);
+    }
+}
+
 // --------------------------------------------------------------------------------------- bounds
 
 static void test_srtp_says_when_there_is_no_room(void **state)
@@ -518,6 +544,7 @@ int main(void)
         cmocka_unit_test(test_srtp_opens_each_packet_once),
         cmocka_unit_test(test_srtp_replay_window),
         cmocka_unit_test(test_srtp_sequence_numbers_roll_over),
+        cmocka_unit_test(test_srtp_first_packets_lost_before_the_roll_over),
         cmocka_unit_test(test_srtp_says_when_there_is_no_room),
         cmocka_unit_test(test_srtp_bounds_its_streams),
         cmocka_unit_test(test_srtp_counts_a_stream_once),
