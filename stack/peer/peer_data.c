@@ -278,7 +278,7 @@ static enum peer_step channels_step(struct peer *p, nanotime now, struct peer_ou
     case CHANNELS_CLOSED:
         p->stats.channels_closed++;
         out->kind = PEER_CHANNEL_CLOSED;
-        p->stats.channels_open -= p->stats.channels_open > 0;
+        p->stats.channels_open -= channel_was_open(p->channels, got.channel);
         break;
     }
     out->channel = outer_of(p, got.channel);

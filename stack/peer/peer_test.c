@@ -585,6 +585,23 @@ static void test_peer_early_channels(void **state)
     wire_free(wire);
 }
 
+// It was never open, so no fewer are.
+static void test_peer_channel_closed_before_it_opened(void **state)
+{
+    (void)state;
+    struct wire *wire = wire_new(1, NULL);
+    wire_open(wire, 0, "stays");
+    wire_offer(wire);
+    wire_run(wire, 3 * TIME_S);
+    int channel = wire_open(wire, 0, "short");
+    peer_simrtc.channel_close(ALICE, wire->now, (unsigned)channel);
+    wire_run(wire, 6 * TIME_S);
+    assert_int_equal(wire->actor[0].closed, 1);
+    assert_int_equal(wire_stats(wire, 0).channels_open, 1);
+    assert_int_equal(wire_stats(wire, 1).channels_open, 1);
+    wire_free(wire);
+}
+
 static uint64_t digest_of(uint64_t seed, void (*change)(struct peer_config *, int))
 {
     struct wire *wire = wire_new(seed, change);
@@ -649,6 +666,7 @@ int main(void)
         cmocka_unit_test(test_peer_ice_only),
         cmocka_unit_test(test_peer_connects_through_loss),
         cmocka_unit_test(test_peer_early_channels),
+        cmocka_unit_test(test_peer_channel_closed_before_it_opened),
         cmocka_unit_test(test_peer_same_seed_same_bytes),
         cmocka_unit_test(test_peer_names),
     };

@@ -18,6 +18,7 @@ struct channel {
     enum channel_state state;
     struct channel_config config; // label and protocol in `text`
     char *text;
+    bool opened;    // now or before
     bool heard;     // of the peer: our messages may go unordered
     bool in_reset;  // the peer's stream is reset
     bool out_asked; // ours is to be
@@ -180,6 +181,7 @@ static void channel_opened(struct channels *channels, nanotime now, struct chann
                            bool incoming)
 {
     channel->state = CHANNEL_OPEN;
+    channel->opened = true;
     trace(&channels->trace, now, "channel %u open: \"%.*s\"", channel->config.id,
           (int)channel->config.label.len, channel->text);
     signal_push(channels, CHANNELS_OPENED, handle_of(channels, channel), incoming);
@@ -624,6 +626,12 @@ enum channel_state channel_state(const struct channels *channels, unsigned chann
 {
     assert(channel < channels->count);
     return channels->at[channel].state;
+}
+
+bool channel_was_open(const struct channels *channels, unsigned channel)
+{
+    assert(channel < channels->count);
+    return channels->at[channel].opened;
 }
 
 const struct channel_config *channel_config(const struct channels *channels, unsigned channel)

@@ -83,6 +83,7 @@ void channel_close(struct channels *channels, nanotime now, unsigned channel);
 
 unsigned channels_count(const struct channels *channels); // handles given out so far
 enum channel_state channel_state(const struct channels *channels, unsigned channel);
+bool channel_was_open(const struct channels *channels, unsigned channel); // or is
 const struct channel_config *channel_config(const struct channels *channels, unsigned channel);
 uint16_t channel_id(const struct channels *channels, unsigned channel);
 // Bytes not yet sent for the first time (W3C's bufferedAmount), a DCEP message among them.
