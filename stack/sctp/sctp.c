@@ -56,7 +56,7 @@ struct sctp {
     bool streams_asked, streams_refused;
     struct waiting *waiting, **waiting_last;
     size_t waiting_len;
-    uint32_t serial, abandoned_serial; // of messages: several fragments may fail
+    uint32_t abandoned; // the message that failed last: several fragments may
     struct sctp_stats stats;
 };
 
@@ -245,13 +245,14 @@ static void note_streams(struct sctp *sctp, const struct sctp_stream_change_even
 
 static void note_failed(struct sctp *sctp, const struct sctp_send_failed_event *event)
 {
-    if (event->ssfe_info.snd_context != sctp->abandoned_serial) {
-        sctp->abandoned_serial = event->ssfe_info.snd_context;
+    if (event->ssfe_info.snd_context != sctp->abandoned) {
+        sctp->abandoned = event->ssfe_info.snd_context;
         sctp->stats.messages_abandoned++;
     }
+    // One fragment was given up, and all of its message with it (RFC 3758 3.6): of what had not
+    // become a fragment yet, usrsctp says nothing.
     uint16_t stream = event->ssfe_info.snd_sid;
-    if ((event->ssfe_flags & SCTP_DATA_UNSENT) &&
-        sctp_flow_take(&sctp->flow, stream, event->ssfe_length - sizeof *event))
+    if (sctp_flow_drop(&sctp->flow, stream, event->ssfe_info.snd_context))
         signal_push(sctp, SCTP_STREAM_LOW, stream);
 }
 
@@ -374,7 +375,7 @@ struct sctp *sctp_new(const struct sctp_config *config)
     struct sctp *sctp = mem_zero(1, sizeof *sctp);
     *sctp = (struct sctp){.config = *config, .stats.connected_at = TIME_NEVER};
     sctp->waiting_last = &sctp->waiting;
-    sctp->abandoned_serial = UINT32_MAX;
+    sctp->abandoned = UINT32_MAX;
     if (!sctp->config.streams)
         sctp->config.streams = STREAMS_DEFAULT;
     if (!sctp->config.send_buffer)
@@ -475,24 +476,23 @@ static enum sctp_send_result hand_over(struct sctp *sctp, const struct sctp_mess
         .sendv_flags = SCTP_SEND_SNDINFO_VALID,
         .sendv_sndinfo = {.snd_sid = message->stream,
                           .snd_flags = delivery.unordered ? SCTP_UNORDERED : 0,
-                          .snd_ppid = htonl(message->ppid),
-                          .snd_context = sctp->serial},
+                          .snd_ppid = htonl(message->ppid)},
     };
     if (delivery.reliability != SCTP_RELIABLE) {
         how.sendv_flags |= SCTP_SEND_PRINFO_VALID;
         how.sendv_prinfo = (struct sctp_prinfo){policies[delivery.reliability], delivery.limit};
     }
     // Counted first: the call itself may send.
-    sctp_flow_add(&sctp->flow, message->stream, message->bytes.len);
+    uint32_t number = sctp_flow_add(&sctp->flow, message->stream, message->bytes.len);
+    how.sendv_sndinfo.snd_context = number;
     ssize_t sent = usrsctp_sendv(sctp->socket, message->bytes.at, message->bytes.len, NULL, 0, &how,
                                  sizeof how, SCTP_SENDV_SPA, 0);
     if (sent == (ssize_t)message->bytes.len) {
-        sctp->serial = (sctp->serial + 1) & INT32_MAX;
         sctp->stats.messages_sent++;
         return SCTP_SENT;
     }
     assert(sent < 0);
-    (void)sctp_flow_take(&sctp->flow, message->stream, message->bytes.len);
+    (void)sctp_flow_drop(&sctp->flow, message->stream, number);
     if (errno == EAGAIN || errno == EWOULDBLOCK)
         return SCTP_WOULD_BLOCK;
     return errno == EINVAL ? SCTP_BAD_STREAM : SCTP_NOT_CONNECTED;

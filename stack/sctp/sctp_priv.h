@@ -40,9 +40,18 @@ unsigned sctp_timers_library_fire(nanotime now);
 struct sctp_flow {
     struct sctp_flow_stream {
         size_t unsent, low;
+        unsigned messages; // that are not sent as a whole, in the order in which they were given:
+        uint32_t first, last;
     } * streams;
     unsigned streams_max;
     size_t unsent; // of all streams
+    // By number modulo messages_max, a power of two, from the oldest that is not sent as a whole.
+    struct sctp_flow_message {
+        size_t left;   // bytes that are unsent
+        uint32_t next; // of its stream
+        bool started, done;
+    } * messages;
+    uint32_t messages_max, message_oldest, message_next;
     size_t in_flight;
     bool started;                  // a DATA chunk was sent
     uint32_t tsn_oldest, tsn_next; // in flight: from, up to
@@ -53,9 +62,10 @@ struct sctp_flow {
 
 void sctp_flow_free(struct sctp_flow *flow);
 struct sctp_flow_stream *sctp_flow_stream(struct sctp_flow *flow, uint16_t stream);
-void sctp_flow_add(struct sctp_flow *flow, uint16_t stream, size_t len);
-// `len` bytes of the stream are no longer unsent. True: the stream fell to its threshold.
-bool sctp_flow_take(struct sctp_flow *flow, uint16_t stream, size_t len);
+// A message is given: its number, for sctp_flow_drop.
+uint32_t sctp_flow_add(struct sctp_flow *flow, uint16_t stream, size_t len);
+// It was given up: what is unsent of it never will be sent. True: its stream fell to its threshold.
+bool sctp_flow_drop(struct sctp_flow *flow, uint16_t stream, uint32_t message);
 void sctp_flow_dry(struct sctp_flow *flow); // all sent and acknowledged
 void sctp_flow_incoming(struct sctp_flow *flow, struct bytes packet);
 

@@ -397,6 +397,46 @@ static void test_sctp_reliability_under_loss(void **state)
     assert_true(brief < 100 && in_order);
 }
 
+// Long messages given up in their midst: what was not sent of them is neither sent nor waited for.
+static void test_sctp_given_up_messages_are_not_buffered(void **state)
+{
+    (void)state;
+    static const struct sctp_delivery deliveries[] = {
+        {.reliability = SCTP_MAX_RETRANSMITS, .limit = 0},
+        {.reliability = SCTP_MAX_LIFETIME, .limit = 100},
+        {.reliability = SCTP_MAX_LIFETIME, .limit = 1, .unordered = true},
+    };
+    uint8_t *data = pattern(100000, 1);
+    for (unsigned i = 0; i < sizeof deliveries / sizeof deliveries[0]; i++) {
+        struct duo *duo = duo_new(7 + i, NULL);
+        connect_both(duo);
+        duo->loss = RNG_BILLION / 8;
+        unsigned low = 0;
+        for (unsigned k = 0; k < 120; k++) {
+            uint16_t stream = (uint16_t)(k % 4);
+            if (send(duo, 0, stream, data, k % 3 ? 100000 : 2000, deliveries[i]) == SCTP_SENT)
+                low |= 1u << stream;
+            run(duo, 40 * TIME_MS);
+        }
+        duo->loss = 0;
+        run(duo, 120 * TIME_S);
+        assert_int_equal(sctp_state(duo->ends[0].sctp), SCTP_CONNECTED);
+        assert_in_range(sctp_stats(duo->ends[0].sctp).messages_abandoned, 5, 120);
+        assert_int_equal(low, 15);
+        assert_true(duo->ends[0].low >= 4); // each stream fell to nothing
+        for (uint16_t stream = 0; stream < 4; stream++)
+            assert_int_equal(sctp_stream_unsent(duo->ends[0].sctp, stream), 0);
+        assert_int_equal(sctp_buffered(duo->ends[0].sctp), 0);
+        duo->ends[1].messages = 0;
+        for (unsigned k = 0; k < 10; k++) // the whole of the buffer can be used again
+            assert_int_equal(send(duo, 0, 0, data, 100000, reliable), SCTP_SENT);
+        run(duo, 60 * TIME_S);
+        assert_int_equal(duo->ends[1].messages, 10);
+        duo_free(duo);
+    }
+    free(data);
+}
+
 static void test_sctp_many_streams_grow_on_demand(void **state)
 {
     (void)state;
@@ -628,6 +668,7 @@ int main(void)
         cmocka_unit_test(test_sctp_refuses_what_the_peer_does_not_take),
         cmocka_unit_test(test_sctp_closes_on_a_message_larger_than_it_takes),
         cmocka_unit_test(test_sctp_reliability_under_loss),
+        cmocka_unit_test(test_sctp_given_up_messages_are_not_buffered),
         cmocka_unit_test(test_sctp_many_streams_grow_on_demand),
         cmocka_unit_test(test_sctp_stream_reset_waits_for_the_data),
         cmocka_unit_test(test_sctp_both_sides_reset_at_once),
