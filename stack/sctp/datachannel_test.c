@@ -395,6 +395,58 @@ static void test_channel_close_and_reopen_under_loss(void **state)
     duo_free(duo);
 }
 
+// RFC 6525 5.2.2: a reset waits for the DATA before it, of whatever stream; usrsctp waits for ever
+// when a retransmission is the last of them.
+static void test_channel_closed_while_another_has_a_gap(void **state)
+{
+    (void)state;
+    struct duo *duo = duo_new(false);
+    connect_both(duo);
+    int a = open_one(duo, 0, "a"), b = open_one(duo, 0, "b");
+    run(duo, TIME_S);
+    static uint8_t data[3000];
+    struct channels *channels = duo->ends[0].channels;
+    assert_int_equal(channel_send(channels, duo->now, (unsigned)b, bytes_of(data, 3000), false),
+                     SCTP_SENT);
+    channel_close(channels, duo->now, (unsigned)a);
+    drain(duo);
+    assert_true(duo->flying >= 3);
+    free(duo->flight[0]); // the first packet is lost
+    memmove(duo->flight, duo->flight + 1, --duo->flying * sizeof *duo->flight);
+    run(duo, 20 * TIME_S);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(channel_state(duo->ends[i].channels, 0), CHANNEL_CLOSED);
+    duo_free(duo);
+}
+
+// Another channel that always has something on its way does not keep one from closing, and loses
+// nothing by it.
+static void test_channel_closed_while_another_is_busy(void **state)
+{
+    (void)state;
+    struct duo *duo = duo_new(false);
+    connect_both(duo);
+    int a = open_one(duo, 0, "a"), b = open_one(duo, 0, "b");
+    run(duo, TIME_S);
+    char text[2] = "A";
+    for (unsigned i = 0; i < 300; i++) {
+        text[0] = (char)('A' + i % 26);
+        assert_int_equal(say(duo, 0, b, text), SCTP_SENT);
+        if (i == 10)
+            channel_close(duo->ends[0].channels, duo->now, (unsigned)a);
+        run(duo, 10 * TIME_MS);
+    }
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(channel_state(duo->ends[i].channels, 0), CHANNEL_CLOSED);
+    run(duo, TIME_S);
+    unsigned got = 0;
+    for (unsigned i = 0; i < duo->ends[1].logged; i++)
+        if (duo->ends[1].log[i].kind == CHANNELS_MESSAGE)
+            assert_int_equal(duo->ends[1].log[i].first, 'A' + got++ % 26);
+    assert_int_equal(got, 300);
+    duo_free(duo);
+}
+
 static void test_channel_data_sent_before_close_arrives(void **state)
 {
     (void)state;
@@ -716,6 +768,8 @@ int main(void)
         cmocka_unit_test(test_channel_empty_and_binary_messages),
         cmocka_unit_test(test_channel_negotiated_needs_no_dcep),
         cmocka_unit_test(test_channel_close_and_reopen_under_loss),
+        cmocka_unit_test(test_channel_closed_while_another_has_a_gap),
+        cmocka_unit_test(test_channel_closed_while_another_is_busy),
         cmocka_unit_test(test_channel_data_sent_before_close_arrives),
         cmocka_unit_test(test_channel_a_thousand),
         cmocka_unit_test(test_channel_buffered_amount),

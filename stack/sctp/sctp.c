@@ -24,14 +24,8 @@
 #define BUFFER_DEFAULT ((size_t)1 << 20)
 #define RECEIVE_SIZE_DEFAULT ((uint64_t)16 << 20)
 #define COMMON_HEADER 12
-
-// A message, or a reset, that waits for its stream to be granted.
-struct waiting {
-    struct waiting *next;
-    bool reset;
-    struct sctp_message message; // bytes: behind this struct
-    struct sctp_delivery delivery;
-};
+#define RESET_WAIT TIME_S           // before others' messages are held back for a reset,
+#define RESET_WAIT_MAX (5 * TIME_S) // and before it is not waited for any longer
 
 struct sctp {
     struct socket *socket;
@@ -54,8 +48,14 @@ struct sctp {
     bool too_large; // a message from the peer is; close
     unsigned streams_out, streams_in;
     bool streams_asked, streams_refused;
-    struct waiting *waiting, **waiting_last;
-    size_t waiting_len;
+    struct sctp_line ungranted; // for a stream to be granted
+    struct sctp_line paused;    // see is_paused
+    struct {
+        uint16_t *streams; // to be reset when all that was sent is acknowledged
+        size_t len, max;
+        nanotime since;
+        size_t asked; // further ones, that usrsctp is told of
+    } resets;
     uint32_t abandoned; // the message that failed last: several fragments may
     struct sctp_stats stats;
 };
@@ -210,6 +210,14 @@ static void note_association(struct sctp *sctp, const struct sctp_assoc_change *
     }
 }
 
+static void reset_done(struct sctp *sctp, uint16_t stream)
+{
+    struct sctp_flow_stream *s = sctp_flow_stream(&sctp->flow, stream);
+    sctp->resets.asked -= s->resetting && sctp->resets.asked > 0;
+    s->resetting = false;
+    signal_push(sctp, SCTP_STREAM_RESET_OUT, stream);
+}
+
 static void note_reset(struct sctp *sctp, const struct sctp_stream_reset_event *event)
 {
     size_t count = (event->strreset_length - sizeof *event) / sizeof(uint16_t);
@@ -224,9 +232,13 @@ static void note_reset(struct sctp *sctp, const struct sctp_stream_reset_event *
     bool all = count == 0;
     if (all)
         count = in ? sctp->streams_in : sctp->streams_out;
-    for (size_t i = 0; i < count; i++)
-        signal_push(sctp, in ? SCTP_STREAM_RESET_IN : SCTP_STREAM_RESET_OUT,
-                    all ? (unsigned)i : event->strreset_stream_list[i]);
+    for (size_t i = 0; i < count; i++) {
+        uint16_t stream = all ? (uint16_t)i : event->strreset_stream_list[i];
+        if (in)
+            signal_push(sctp, SCTP_STREAM_RESET_IN, stream);
+        else
+            reset_done(sctp, stream);
+    }
     writable_check(sctp); // a send may have waited for the reset to be over
 }
 
@@ -374,7 +386,8 @@ struct sctp *sctp_new(const struct sctp_config *config)
     assert(config->mtu >= SCTP_MTU_MIN);
     struct sctp *sctp = mem_zero(1, sizeof *sctp);
     *sctp = (struct sctp){.config = *config, .stats.connected_at = TIME_NEVER};
-    sctp->waiting_last = &sctp->waiting;
+    sctp_line_init(&sctp->ungranted);
+    sctp_line_init(&sctp->paused);
     sctp->abandoned = UINT32_MAX;
     if (!sctp->config.streams)
         sctp->config.streams = STREAMS_DEFAULT;
@@ -387,17 +400,6 @@ struct sctp *sctp_new(const struct sctp_config *config)
     sctp_timers_init(&sctp->timers);
     sctp->id = sctp_library_add(sctp);
     return sctp;
-}
-
-static void waiting_free(struct sctp *sctp)
-{
-    while (sctp->waiting) {
-        struct waiting *next = sctp->waiting->next;
-        free(sctp->waiting);
-        sctp->waiting = next;
-    }
-    sctp->waiting_last = &sctp->waiting;
-    sctp->waiting_len = 0;
 }
 
 static void socket_close(struct sctp *sctp)
@@ -420,10 +422,12 @@ void sctp_free(struct sctp *sctp)
     const uint8_t *bytes;
     while (queue_pop(sctp, &event, &bytes))
         free(event.owned);
-    waiting_free(sctp);
+    sctp_line_fini(&sctp->ungranted);
+    sctp_line_fini(&sctp->paused);
     sctp_flow_free(&sctp->flow);
     free(sctp->queue.at);
     free(sctp->partial.at);
+    free(sctp->resets.streams);
     free(sctp->lent);
     free(sctp);
 }
@@ -498,39 +502,85 @@ static enum sctp_send_result hand_over(struct sctp *sctp, const struct sctp_mess
     return errno == EINVAL ? SCTP_BAD_STREAM : SCTP_NOT_CONNECTED;
 }
 
-static void reset_ask(struct sctp *sctp, uint16_t stream)
+// RFC 6525 5.2.2: a peer that lacks any DATA that was sent before a reset answers "in progress",
+// and resets once they have come. usrsctp, which Firefox and libdatachannel have as well, looks
+// only when a DATA chunk continues what came without a gap: when the last one to come fills a gap,
+// it waits for ever. So nothing is missing when we ask; and there is one request at a time, for
+// another would wait in usrsctp until whatever time. (It does not send a FORWARD TSN again that was
+// lost behind the last DATA, so there is an end to the waiting.)
+static bool resets_can_be_asked(const struct sctp *sctp, nanotime now)
 {
-    _Alignas(struct sctp_reset_streams) uint8_t space[sizeof(struct sctp_reset_streams) + 2] = {0};
-    struct sctp_reset_streams *ask = (struct sctp_reset_streams *)space;
+    bool missing = sctp->flow.unsent + sctp->flow.in_flight > 0;
+    return sctp->resets.len && sctp->resets.asked == 0 && sctp->state == SCTP_CONNECTED &&
+           (!missing || now >= time_add(sctp->resets.since, RESET_WAIT_MAX));
+}
+
+// Other streams may be so busy that this never comes: then new messages wait for it.
+static bool is_paused(const struct sctp *sctp, nanotime now)
+{
+    return sctp->resets.len && sctp->resets.asked == 0 &&
+           now >= time_add(sctp->resets.since, RESET_WAIT) &&
+           now < time_add(sctp->resets.since, RESET_WAIT_MAX);
+}
+
+static void resets_ask(struct sctp *sctp)
+{
+    if (!resets_can_be_asked(sctp, libenv_now()))
+        return;
+    size_t count = sctp->resets.len, size = sizeof(struct sctp_reset_streams) + 2 * count;
+    struct sctp_reset_streams *ask = mem_zero(1, size);
     ask->srs_flags = SCTP_STREAM_RESET_OUTGOING;
-    ask->srs_number_streams = 1;
-    ask->srs_stream_list[0] = stream;
+    ask->srs_number_streams = (uint16_t)count;
+    memcpy(ask->srs_stream_list, sctp->resets.streams, 2 * count);
+    sctp->resets.len = 0;
+    sctp->resets.asked += count;
     int result =
-        usrsctp_setsockopt(sctp->socket, IPPROTO_SCTP, SCTP_RESET_STREAMS, space, sizeof space);
-    if (result != 0) // the peer has no RFC 6525: nothing to wait for
-        signal_push(sctp, SCTP_STREAM_RESET_OUT, stream);
+        usrsctp_setsockopt(sctp->socket, IPPROTO_SCTP, SCTP_RESET_STREAMS, ask, (socklen_t)size);
+    for (size_t i = 0; result != 0 && i < count;
+         i++) // the peer has no RFC 6525: nothing to wait for
+        reset_done(sctp, ask->srs_stream_list[i]);
+    free(ask);
+}
+
+static void reset_add(struct sctp *sctp, nanotime now, uint16_t stream)
+{
+    struct sctp_flow_stream *s = sctp_flow_stream(&sctp->flow, stream);
+    if (s->resetting) // nothing was sent since
+        return;
+    s->resetting = true;
+    if (sctp->resets.len == 0)
+        sctp->resets.since = now;
+    if (sctp->resets.len == sctp->resets.max) {
+        sctp->resets.max = sctp->resets.max ? sctp->resets.max * 2 : 4;
+        sctp->resets.streams =
+            mem_grow(sctp->resets.streams, sctp->resets.max * sizeof *sctp->resets.streams);
+    }
+    sctp->resets.streams[sctp->resets.len++] = stream;
+}
+
+static void waiting_go(struct sctp *sctp, struct sctp_waiting *w)
+{
+    bool there = w->message.stream < sctp->streams_out;
+    if (w->reset && there)
+        reset_add(sctp, libenv_now(), w->message.stream);
+    else if (w->reset)
+        signal_push(sctp, SCTP_STREAM_RESET_OUT, w->message.stream);
+    else if (!there || hand_over(sctp, &w->message, w->delivery) != SCTP_SENT)
+        sctp->stats.messages_abandoned++;
+    if (!w->reset && !there)
+        signal_push(sctp, SCTP_STREAM_REFUSED, w->message.stream);
+    free(w);
 }
 
 static void waiting_flush(struct sctp *sctp)
 {
-    while (sctp->waiting &&
-           (sctp->streams_refused || sctp->waiting->message.stream < sctp->streams_out)) {
-        struct waiting *w = sctp->waiting;
-        sctp->waiting_len -= w->message.bytes.len;
-        sctp->waiting = w->next;
-        if (!sctp->waiting)
-            sctp->waiting_last = &sctp->waiting;
-        bool there = w->message.stream < sctp->streams_out;
-        if (w->reset && there)
-            reset_ask(sctp, w->message.stream);
-        else if (w->reset)
-            signal_push(sctp, SCTP_STREAM_RESET_OUT, w->message.stream);
-        else if (!there || hand_over(sctp, &w->message, w->delivery) != SCTP_SENT)
-            sctp->stats.messages_abandoned++;
-        if (!w->reset && !there)
-            signal_push(sctp, SCTP_STREAM_REFUSED, w->message.stream);
-        free(w);
-    }
+    if (is_paused(sctp, libenv_now()))
+        return;
+    while (sctp->ungranted.first &&
+           (sctp->streams_refused || sctp->ungranted.first->message.stream < sctp->streams_out))
+        waiting_go(sctp, sctp_line_pop(&sctp->ungranted));
+    while (sctp->paused.first) // later ones, if of the same stream
+        waiting_go(sctp, sctp_line_pop(&sctp->paused));
 }
 
 // RFC 8831 6.2: ask for more streams when a channel needs one that is not there. One request can be
@@ -538,11 +588,13 @@ static void waiting_flush(struct sctp *sctp)
 static void streams_grow(struct sctp *sctp)
 {
     waiting_flush(sctp);
-    if (!sctp->waiting || sctp->streams_asked || sctp->state != SCTP_CONNECTED)
+    if (!sctp->ungranted.first || sctp->streams_asked || sctp->state != SCTP_CONNECTED)
         return;
     unsigned need = 0;
-    for (const struct waiting *w = sctp->waiting; w; w = w->next)
+    for (const struct sctp_waiting *w = sctp->ungranted.first; w; w = w->next)
         need = w->message.stream + 1u > need ? w->message.stream + 1u : need;
+    if (need <= sctp->streams_out) // they are paused
+        return;
     unsigned want = sctp->streams_out * 2 > need ? sctp->streams_out * 2 : need;
     want = want < STREAMS_MAX ? want : STREAMS_MAX;
     struct sctp_add_streams add = {.sas_outstrms = (uint16_t)(want - sctp->streams_out)};
@@ -552,19 +604,6 @@ static void streams_grow(struct sctp *sctp)
         sctp->streams_refused = true;
         waiting_flush(sctp);
     }
-}
-
-static void waiting_add(struct sctp *sctp, const struct sctp_message *message,
-                        struct sctp_delivery delivery, bool reset)
-{
-    struct waiting *w = mem_alloc(sizeof *w + message->bytes.len);
-    *w = (struct waiting){.reset = reset, .message = *message, .delivery = delivery};
-    w->message.bytes.at = (const uint8_t *)(w + 1);
-    if (message->bytes.len)
-        memcpy(w + 1, message->bytes.at, message->bytes.len);
-    *sctp->waiting_last = w;
-    sctp->waiting_last = &w->next;
-    sctp->waiting_len += message->bytes.len;
 }
 
 enum sctp_send_result sctp_send(struct sctp *sctp, nanotime now, const struct sctp_message *message,
@@ -582,12 +621,15 @@ enum sctp_send_result sctp_send(struct sctp *sctp, nanotime now, const struct sc
     enum sctp_send_result result = SCTP_SENT;
     struct libenv env;
     struct sctp_timers *before = enter(sctp, now, &env);
-    if (buffered && buffered + message->bytes.len > sctp->config.send_buffer &&
-        !delivery.beyond_buffer) {
+    bool full = buffered && buffered + message->bytes.len > sctp->config.send_buffer;
+    if ((full && !delivery.beyond_buffer) ||
+        sctp_flow_stream(&sctp->flow, message->stream)->resetting) {
         result = SCTP_WOULD_BLOCK;
     } else if (!there) {
-        waiting_add(sctp, message, delivery, false);
+        sctp_line_add(&sctp->ungranted, message, delivery, false);
         streams_grow(sctp);
+    } else if (is_paused(sctp, now)) {
+        sctp_line_add(&sctp->paused, message, delivery, false);
     } else {
         result = hand_over(sctp, message, delivery);
     }
@@ -599,25 +641,6 @@ enum sctp_send_result sctp_send(struct sctp *sctp, nanotime now, const struct sc
     return result;
 }
 
-bool sctp_reset_stream(struct sctp *sctp, nanotime now, uint16_t stream)
-{
-    if (sctp->state != SCTP_CONNECTED || stream >= STREAMS_MAX)
-        return false;
-    struct libenv env;
-    struct sctp_timers *before = enter(sctp, now, &env);
-    if (stream < sctp->streams_out) {
-        reset_ask(sctp, stream);
-    } else {
-        struct sctp_message none = {.stream = stream};
-        waiting_add(sctp, &none, (struct sctp_delivery){0}, true);
-        streams_grow(sctp);
-    }
-    leave(before, env);
-    return true;
-}
-
-// --------------------------------------------------------------------------------- input and poll
-
 // What callbacks asked for, and could not do inside usrsctp.
 static void settle(struct sctp *sctp)
 {
@@ -626,9 +649,39 @@ static void settle(struct sctp *sctp)
         socket_close(sctp);
         state_set(sctp, SCTP_CLOSED, "a message was larger than we take");
     }
-    if (sctp->waiting)
+    resets_ask(sctp);
+    if (sctp->ungranted.first || sctp->paused.first) {
         streams_grow(sctp);
+        resets_ask(sctp); // of one that waited as well
+    }
     writable_check(sctp);
+}
+
+bool sctp_reset_stream(struct sctp *sctp, nanotime now, uint16_t stream)
+{
+    if (sctp->state != SCTP_CONNECTED || stream >= STREAMS_MAX)
+        return false;
+    struct libenv env;
+    struct sctp_timers *before = enter(sctp, now, &env);
+    struct sctp_message none = {.stream = stream};
+    if (stream >= sctp->streams_out)
+        sctp_line_add(&sctp->ungranted, &none, (struct sctp_delivery){0}, true);
+    else if (is_paused(sctp, now)) // behind its messages that wait
+        sctp_line_add(&sctp->paused, &none, (struct sctp_delivery){0}, true);
+    else
+        reset_add(sctp, now, stream);
+    settle(sctp);
+    leave(before, env);
+    return true;
+}
+
+// --------------------------------------------------------------------------------- input and poll
+
+static nanotime timer_at(const struct sctp *sctp)
+{
+    bool resets = sctp->resets.len && sctp->resets.asked == 0 && sctp->state == SCTP_CONNECTED;
+    return time_min(sctp_timers_deadline(&sctp->timers),
+                    resets ? time_add(sctp->resets.since, RESET_WAIT_MAX) : TIME_NEVER);
 }
 
 void sctp_input(struct sctp *sctp, nanotime now, struct bytes packet)
@@ -648,7 +701,7 @@ bool sctp_poll(struct sctp *sctp, nanotime now, struct sctp_output *out)
 {
     free(sctp->lent);
     sctp->lent = NULL;
-    if (now >= sctp_timers_deadline(&sctp->timers)) {
+    if (now >= timer_at(sctp)) {
         struct libenv env;
         struct sctp_timers *before = enter(sctp, now, &env);
         sctp->stats.timers += sctp_timers_fire(&sctp->timers, now);
@@ -672,7 +725,7 @@ bool sctp_poll(struct sctp *sctp, nanotime now, struct sctp_output *out)
 
 nanotime sctp_deadline(const struct sctp *sctp)
 {
-    return sctp->queue.head < sctp->queue.len ? 0 : sctp_timers_deadline(&sctp->timers);
+    return sctp->queue.head < sctp->queue.len ? 0 : timer_at(sctp);
 }
 
 // -------------------------------------------------------------------------------------- questions
@@ -689,14 +742,13 @@ unsigned sctp_streams_out(const struct sctp *sctp)
 
 size_t sctp_buffered(const struct sctp *sctp)
 {
-    return sctp->flow.unsent + sctp->flow.in_flight + sctp->waiting_len;
+    return sctp->flow.unsent + sctp->flow.in_flight + sctp->ungranted.len + sctp->paused.len;
 }
 
 size_t sctp_stream_unsent(const struct sctp *sctp, uint16_t stream)
 {
-    size_t waiting = 0;
-    for (const struct waiting *w = sctp->waiting; w; w = w->next)
-        waiting += w->message.stream == stream ? w->message.bytes.len : 0;
+    size_t waiting =
+        sctp_line_of_stream(&sctp->ungranted, stream) + sctp_line_of_stream(&sctp->paused, stream);
     return waiting + (stream < sctp->flow.streams_max ? sctp->flow.streams[stream].unsent : 0);
 }
 

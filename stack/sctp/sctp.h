@@ -95,7 +95,8 @@ enum sctp_send_result {
 // once the peer has refused to, that is SCTP_BAD_STREAM.
 enum sctp_send_result sctp_send(struct sctp *sctp, nanotime now, const struct sctp_message *message,
                                 struct sctp_delivery delivery);
-// Close our side of a stream (RFC 6525); the peer sees SCTP_STREAM_RESET_IN.
+// Close our side of a stream (RFC 6525), once all that was sent on any is acknowledged, or after
+// five seconds; the peer sees SCTP_STREAM_RESET_IN.
 bool sctp_reset_stream(struct sctp *sctp, nanotime now, uint16_t stream);
 
 enum sctp_state sctp_state(const struct sctp *sctp);

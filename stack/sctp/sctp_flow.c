@@ -9,6 +9,7 @@
 
 #define CHUNK_DATA 0
 #define CHUNK_SACK 3
+#define CHUNK_FORWARD_TSN 192 // RFC 3758 3.2
 #define COMMON_HEADER 12
 #define DATA_HEADER 16
 #define FLAG_BEGIN 0x02 // RFC 9260 3.3.1: the first fragment of a message
@@ -141,23 +142,34 @@ static void lengths_grow(struct sctp_flow *flow, uint32_t need)
     flow->lengths_max = max;
 }
 
-// True when the chunk is sent for the first time. A TSN may have been passed over: its message was
-// given up before it was ever sent.
-static bool data_sent(struct sctp_flow *flow, uint32_t tsn, uint16_t len)
+// A TSN that is new is in use now. Others may have been passed over: their messages were given up
+// before they were ever sent.
+static void tsn_use(struct sctp_flow *flow, uint32_t tsn, uint16_t len)
 {
-    if (!flow->started) {
-        flow->started = true;
-        flow->tsn_oldest = flow->tsn_next = tsn;
-    }
-    if ((int32_t)(tsn - flow->tsn_next) < 0) {
-        flow->retransmissions++;
-        return false;
-    }
     lengths_grow(flow, tsn + 1 - flow->tsn_oldest);
     while (flow->tsn_next != tsn)
         flow->lengths[flow->tsn_next++ & (flow->lengths_max - 1)] = 0;
     flow->lengths[flow->tsn_next++ & (flow->lengths_max - 1)] = len;
     flow->in_flight += len;
+}
+
+static bool tsn_is_new(struct sctp_flow *flow, uint32_t tsn)
+{
+    if (!flow->started) {
+        flow->started = true;
+        flow->tsn_oldest = flow->tsn_next = tsn;
+    }
+    return (int32_t)(tsn - flow->tsn_next) >= 0;
+}
+
+// True when the chunk is sent for the first time.
+static bool data_sent(struct sctp_flow *flow, uint32_t tsn, uint16_t len)
+{
+    if (!tsn_is_new(flow, tsn)) {
+        flow->retransmissions++;
+        return false;
+    }
+    tsn_use(flow, tsn, len);
     return true;
 }
 
@@ -196,9 +208,15 @@ bool sctp_flow_next(struct sctp_flow *flow, struct sctp_flow_walk *walk)
     uint8_t type, flags;
     struct reader body;
     while (chunk_next(&walk->at, &type, &flags, &body)) {
-        if (type != CHUNK_DATA)
+        if (type != CHUNK_DATA && type != CHUNK_FORWARD_TSN)
             continue;
         uint32_t tsn = read_u32(&body);
+        if (type == CHUNK_FORWARD_TSN) {
+            // What was passed over is to be acknowledged like what was sent.
+            if (tsn_is_new(flow, tsn))
+                tsn_use(flow, tsn, 0);
+            continue;
+        }
         walk->stream = read_u16(&body);
         read_skip(&body, 6);
         assert(!body.failed);

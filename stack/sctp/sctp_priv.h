@@ -40,6 +40,7 @@ unsigned sctp_timers_library_fire(nanotime now);
 struct sctp_flow {
     struct sctp_flow_stream {
         size_t unsent, low;
+        bool resetting;    // see sctp_reset_stream
         unsigned messages; // that are not sent as a whole, in the order in which they were given:
         uint32_t first, last;
     } * streams;
@@ -78,6 +79,31 @@ struct sctp_flow_walk {
 };
 struct sctp_flow_walk sctp_flow_outgoing(struct bytes packet);
 bool sctp_flow_next(struct sctp_flow *flow, struct sctp_flow_walk *walk);
+
+// ---------------------------------------------------------------------------- lines, sctp_line.c
+
+// A message, or a reset of its stream, that waits.
+struct sctp_waiting {
+    struct sctp_waiting *next;
+    bool reset;
+    struct sctp_message message; // bytes: behind this struct
+    struct sctp_delivery delivery;
+};
+
+// First come, first served.
+struct sctp_line {
+    struct sctp_waiting *first, **last;
+    size_t len; // bytes of its messages
+};
+
+void sctp_line_init(struct sctp_line *line);
+void sctp_line_fini(struct sctp_line *line);
+// The bytes are copied.
+void sctp_line_add(struct sctp_line *line, const struct sctp_message *message,
+                   struct sctp_delivery delivery, bool reset);
+// The first, to be freed; NULL: nobody waits.
+struct sctp_waiting *sctp_line_pop(struct sctp_line *line);
+size_t sctp_line_of_stream(const struct sctp_line *line, uint16_t stream); // bytes
 
 // -------------------------------------------------------------------- the library, sctp_library.c
 
