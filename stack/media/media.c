@@ -228,9 +228,13 @@ static void signaled_ssrcs(struct media *m, unsigned track, const struct media_a
     }
 }
 
+// Of one that is rejected nothing: its mid and its payload types may be another's from now on.
 static struct rtp_demux_section section_of(const struct media_agreement *agreement)
 {
-    struct rtp_demux_section section = {.mid = agreement->mid};
+    struct rtp_demux_section section = {0};
+    if (agreement->rejected)
+        return section;
+    section.mid = agreement->mid;
     for (unsigned i = 0; i < agreement->formats_count; i++) {
         unsigned type = agreement->formats[i].receive_type;
         section.payload_types[type / 64] |= (uint64_t)1 << type % 64;
@@ -277,7 +281,7 @@ bool media_agree(struct media *m, nanotime now, unsigned track,
     if (agreement->mid.len > MEDIA_MID_MAX)
         return false;
     struct rtp_demux_section section = section_of(agreement);
-    if (!agreement->rejected && !rtp_demux_section_set(m->demux, track, &section))
+    if (!rtp_demux_section_set(m->demux, track, &section))
         return false;
     bool first = !t->agreed;
     // RFC 9429 4.2.2, 5.11: rejected is stopped. W3C WebRTC, "stop sending and receiving": by a

@@ -248,6 +248,32 @@ static void test_media_change_stragglers_bring_nothing_back(void **state)
     media_world_free(world);
 }
 
+// ------------------------------------------------------------------------------------- rejections
+
+// RFC 9143 9.2: of a section that is given up, neither mid nor payload types tell anything.
+static void test_media_change_rejected_sections_claim_nothing(void **state)
+{
+    (void)state;
+    struct media_world *world = media_world_new(NULL);
+    for (unsigned i = 0; i < 3; i++)
+        (void)media_world_track(world, &video, true, false);
+    struct media_agreement agreement = media_world_agreement(&video, "2");
+    agreement.send = false;
+    for (unsigned i = 1; i < 3; i++) {
+        struct media_agreement rejected = {.mid = bytes_text(i == 1 ? "1" : "2"), .rejected = true};
+        assert_true(media_agree(world->sides[1], 0, i, &rejected));
+    }
+    media_world_start(world);
+    uint8_t bytes[64], payload[] = {0x10, 0x00};
+    struct rtp_packet packet = {
+        .payload_type = 96, .ssrc = 1234, .payload = bytes_of(payload, sizeof payload)};
+    size_t len = rtp_write(bytes, sizeof bytes, &packet, NULL, NULL);
+    assert_int_equal(media_input_rtp(world->sides[1], 0, bytes_of(bytes, len)), MEDIA_KEPT);
+    assert_int_equal(media_world_stats(world, 1, 0).in.ssrc, 1234);
+    assert_true(media_agree(world->sides[1], 0, 1, &agreement)); // the mid of the third
+    media_world_free(world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -258,6 +284,7 @@ int main(void)
         cmocka_unit_test(test_media_change_of_numbers_goes_on),
         cmocka_unit_test(test_media_change_back_after_a_goodbye),
         cmocka_unit_test(test_media_change_stragglers_bring_nothing_back),
+        cmocka_unit_test(test_media_change_rejected_sections_claim_nothing),
     };
     return cmocka_run_group_tests_name("media_change", tests, NULL, NULL);
 }
