@@ -132,6 +132,11 @@ void peer_media_expect(struct peer *p, nanotime now, unsigned track,
     agree(p, now, track, &agreement);
 }
 
+void peer_media_expect_nothing(struct peer *p, nanotime now, unsigned track)
+{
+    agree(p, now, track, &(struct media_agreement){.rejected = true});
+}
+
 // -------------------------------------------------------------------------------------- the answer
 
 static bool is_answered(const struct sdp_rtp_local *local, unsigned type)
@@ -283,7 +288,8 @@ static void track_displace(struct peer *p, nanotime now, unsigned section, int h
         if ((int)i == heir || p->tracks[i].section != (int)section || p->tracks[i].ended)
             continue;
         p->tracks[i].ended = true;
-        agree(p, now, i, &(struct media_agreement){.rejected = true});
+        p->tracks[i].rests = false;
+        peer_media_expect_nothing(p, now, i);
     }
 }
 
@@ -335,6 +341,7 @@ static void track_reject(struct peer *p, nanotime now, const struct sdp_media *m
     if (track < 0)
         return;
     p->tracks[track].ended = true;
+    p->tracks[track].rests = false;
     agree(p, now, (unsigned)track,
           &(struct media_agreement){.mid = bytes_text(p->tracks[track].mid), .rejected = true});
 }
@@ -394,6 +401,7 @@ static const struct sdp_rtp_local *answer_section(struct peer *p, nanotime now,
     (void)bytes_copy_text(media->mid, mine->mid, sizeof mine->mid);
     const struct sdp_rtp_local *local = answer_track(p, now, (unsigned)track);
     mine->ended = !local || mine->stopped;
+    mine->rests = local && mine->stopped;
     return local;
 }
 
@@ -454,6 +462,7 @@ void peer_media_answered(struct peer *p, nanotime now, const struct sdp *offer,
         bool rejected = answer->media[i].port == 0;
         p->tracks[track].agreed = true;
         p->tracks[track].ended |= rejected;
+        p->tracks[track].rests &= !rejected;
         sdp_rtp_parse(answer, &answer->media[i], &theirs_rtp);
         sdp_rtp_parse(offer, &offer->media[i], &ours_rtp);
         answered_track(p, now, (unsigned)track, rejected);
@@ -465,6 +474,6 @@ bool peer_media_needs_offer(const struct peer *p)
 {
     bool needs = false;
     for (unsigned i = 0; i < peer_tracks(p); i++)
-        needs |= peer_track_is_free(&p->tracks[i]);
+        needs |= peer_track_is_free(&p->tracks[i]) || p->tracks[i].rests;
     return needs;
 }

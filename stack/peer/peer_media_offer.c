@@ -292,12 +292,14 @@ void peer_media_offer(struct peer *p, nanotime now, const struct sdp *before, st
     to->data_mid = bytes_text(p->data_mid);
 }
 
-void peer_media_rollback(struct peer *p)
+void peer_media_rollback(struct peer *p, nanotime now)
 {
     for (unsigned i = 0; i < peer_tracks(p); i++) {
         struct peer_track *track = &p->tracks[i];
         if (track->agreed)
             continue;
+        if (p->secure && track->section >= 0)
+            peer_media_expect_nothing(p, now, i);
         track->section = -1; // RFC 9429 5.7: no mid, no place
         track->mid[0] = 0;
         track->msid = false;

@@ -500,6 +500,48 @@ static void test_peer_media_glare_of_later_offers(void **state)
     wire_free(wire);
 }
 
+// A mid of an offer that was rolled back is the other side's as well: RFC 9429 5.7, it means
+// nothing any more.
+static void test_peer_media_glare_over_a_mid(void **state)
+{
+    (void)state;
+    struct wire *wire = wire_new(10, bob_is_polite);
+    int channel = wire_open(wire, 0, "chat");
+    add_to_both(wire, false);
+    offer(wire, 0, false);
+    wire_track_add(wire, 0, true);
+    wire_track_add(wire, 1, false); // its section would be the one with mid 2
+    unsigned video = wire_track_add(wire, 1, true);
+    cross(wire, false, false);
+    assert_int_equal(wire_stats(wire, 1).rollbacks, 1);
+    check_sections(wire, 1, "audio:0 application:1 video:2 audio:4");
+    assert_false(wire_log_has(wire, "cannot be used"));
+    for (int i = 0; i < 2; i++) {
+        struct media_track_stats stats = wire_track_stats(wire, i, i ? video : 1);
+        assert_string_equal(stats.mid, "2");
+        assert_true(stats.in.framesDecoded > 20);
+    }
+    check_connected(wire, channel);
+    wire_free(wire);
+}
+
+// W3C webrtc-pc 4.7.3: a track that was stopped wants an offer until its section is disabled.
+static void test_peer_media_glare_of_a_stop(void **state)
+{
+    (void)state;
+    struct wire *wire = wire_new(10, bob_is_polite);
+    add_to_both(wire, false);
+    add_to_both(wire, true);
+    offer(wire, 0, false);
+    peer_simrtc.track_stop(BOB, 1);
+    cross(wire, true, false);
+    assert_int_equal(wire_stats(wire, 1).rollbacks, 1);
+    for (int i = 0; i < 2; i++)
+        check_sections(wire, i, "audio:0 video:1! application:2");
+    assert_int_equal(wire->actor[1].offers, 2); // and no more of them
+    wire_free(wire);
+}
+
 // An ICE restart that crosses another offer, or another restart, comes about.
 static void test_peer_media_glare_of_ice_restarts(void **state)
 {
@@ -619,6 +661,8 @@ int main(void)
         cmocka_unit_test(test_peer_media_glare_of_first_offers),
         cmocka_unit_test(test_peer_media_glare_offers_the_rest_again),
         cmocka_unit_test(test_peer_media_glare_of_later_offers),
+        cmocka_unit_test(test_peer_media_glare_over_a_mid),
+        cmocka_unit_test(test_peer_media_glare_of_a_stop),
         cmocka_unit_test(test_peer_media_glare_of_ice_restarts),
         cmocka_unit_test(test_peer_media_glare_of_the_impolite),
         cmocka_unit_test(test_peer_media_offer_is_bounded),

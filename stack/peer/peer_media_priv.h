@@ -55,5 +55,6 @@ bool peer_track_is_free(const struct peer_track *track); // no section, and it m
 // RFC 3264 5.1: what is offered may come before its answer does.
 void peer_media_expect(struct peer *p, nanotime now, unsigned track,
                        const struct sdp_rtp_local *local);
+void peer_media_expect_nothing(struct peer *p, nanotime now, unsigned track);
 
 #endif

@@ -33,6 +33,7 @@ struct peer_track {
     bool agreed;                  // the section is one that both agreed on; else it is an offer's
     bool ended;                   // rejected or stopped: its section is disabled from now on
     bool stopped;                 // by us: nothing brings it back
+    bool rests;                   // stopped, and its section is not disabled yet
     bool msid;                    // a=msid was told
     enum sdp_direction direction; // that we want
 };
@@ -196,7 +197,7 @@ void peer_media_track_stop(struct peer *p, unsigned track);
 // `to` says what both agreed on last, and whether there are to be data channels. `before`: the
 // offer of that agreement, NULL: there is none yet.
 void peer_media_offer(struct peer *p, nanotime now, const struct sdp *before, struct sdp_local *to);
-void peer_media_rollback(struct peer *p); // of an offer that nobody answered
+void peer_media_rollback(struct peer *p, nanotime now); // of an offer that nobody answered
 bool peer_media_needs_offer(const struct peer *p);
 // Which sections of RTP the answer is going to reject.
 void peer_media_rejects(struct peer *p, const struct sdp *offer, bool rejected[SDP_MEDIA_MAX]);

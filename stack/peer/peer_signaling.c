@@ -414,7 +414,7 @@ static void rollback(struct peer *p, nanotime now)
     p->described =
         p->described && !p->restarting; // of a restart: no more until it is offered again
     p->offer_again = true;
-    peer_media_rollback(p);
+    peer_media_rollback(p, now);
     peer_set_signaling(p, now, PEER_STABLE);
 }
 
