@@ -246,11 +246,18 @@ static void agreement_of_session(struct media *m)
 {
     m->transport_cc = m->use_remb = m->remb_agreed = m->ccfb = false;
     m->reduced_size = true;
+    m->extensions = (struct rtp_extension_map){0};
     for (unsigned i = 0; i < m->tracks_count; i++) {
         const struct media_track *t = &m->tracks[i];
         if (!t->agreed || t->agreement.rejected)
             continue;
         m->reduced_size &= t->agreement.reduced_size;
+        // RFC 8285 7, RFC 9143 9.1: an id means the same in all m= sections of the group, but not
+        // each has all of the extensions.
+        for (unsigned k = 0; k < RTP_EXTENSIONS; k++) {
+            if (!m->extensions.id[k])
+                m->extensions.id[k] = t->agreement.extensions.id[k];
+        }
         for (unsigned k = 0; k < t->agreement.formats_count; k++) {
             const struct media_format *format = &t->agreement.formats[k];
             m->transport_cc |= format->transport_cc && t->agreement.extensions.id[RTP_TRANSPORT_CC];

@@ -224,7 +224,8 @@ struct media {
     struct pacer *pacer;
     struct arrival *arrival;
     struct remb *remb;
-    bool transport_cc, use_remb, ccfb; // agreed on by a track
+    bool transport_cc, use_remb, ccfb;   // agreed on by a track
+    struct rtp_extension_map extensions; // of all tracks
     bool ccfb_known;
     int64_t ccfb_clock; // of the reports received, in 1/65536 s, unwrapped
     uint16_t transport_sequence;

@@ -429,17 +429,6 @@ static void note_arrival(struct media *m, nanotime now, const struct rtp_packet 
         remb_packet(m->remb, now, values->abs_send_time, len + MEDIA_PACKET_OVERHEAD);
 }
 
-// All m= sections of the group have the same ids for the same extensions (RFC 8285 6, RFC 9143 6).
-static const struct rtp_extension_map *extensions(const struct media *m)
-{
-    static const struct rtp_extension_map none;
-    for (unsigned i = 0; i < m->tracks_count; i++) {
-        if (m->tracks[i].agreed && !m->tracks[i].agreement.rejected)
-            return &m->tracks[i].agreement.extensions;
-    }
-    return &none;
-}
-
 static enum media_drop drop_of_demux(enum rtp_demux_outcome outcome)
 {
     static const enum media_drop drops[RTP_DEMUX_OUTCOMES] = {
@@ -477,7 +466,7 @@ static enum media_drop input(struct media *m, nanotime now, struct bytes datagra
     struct rtp_demux_result where;
     if (!m->started || m->stopped || rtp_parse(datagram, &packet) != RTP_OK)
         return MEDIA_MALFORMED;
-    rtp_extensions_read(&packet, extensions(m), &values);
+    rtp_extensions_read(&packet, &m->extensions, &values);
     note_arrival(m, now, &packet, &values, datagram.len);
     enum rtp_demux_outcome whose = demux(m, now, &packet, &values, &where);
     if (whose != RTP_DEMUX_OK)

@@ -143,6 +143,53 @@ static void test_media_streams_that_play_stay(void **state)
     media_world_free(world);
 }
 
+// RFC 8285 7: ids are the same in all sections, but a section may have some of the extensions
+// alone: sound tells levels, video tells rids.
+static void test_media_streams_of_sections_with_other_extensions(void **state)
+{
+    (void)state;
+    static const struct media_track_config video = {.label = "video",
+                                                    .kind = MEDIA_VIDEO,
+                                                    .codecs = {"VP8"},
+                                                    .codecs_count = 1,
+                                                    .bitrate = 800000,
+                                                    .fps = 25,
+                                                    .width = 640,
+                                                    .height = 360,
+                                                    .pli = true,
+                                                    .layers = {{"q", 4, 100000}, {"f", 1, 700000}},
+                                                    .layers_count = 2};
+    static const struct media_config configs[2] = {{.start_bps = 2000000}};
+    for (unsigned audio_first = 0; audio_first < 2; audio_first++) {
+        struct media_world *world = media_world_new(configs);
+        (void)media_world_track(world, audio_first ? &opus : &video, true, false);
+        (void)media_world_track(world, audio_first ? &video : &opus, true, false);
+        for (int side = 0; side < 2; side++) {
+            for (unsigned track = 0; track < 2; track++) {
+                bool is_audio = (track == 0) == audio_first;
+                struct media_agreement agreement =
+                    media_world_agreement(is_audio ? &opus : &video, track ? "1" : "0");
+                agreement.send = side == 0;
+                agreement.receive = side == 1;
+                if (is_audio)
+                    agreement.extensions.id[RTP_RID] = agreement.extensions.id[RTP_REPAIRED_RID] =
+                        0;
+                else
+                    agreement.extensions.id[RTP_AUDIO_LEVEL] = 0;
+                assert_true(media_agree(world->sides[side], 0, track, &agreement));
+            }
+        }
+        media_world_start(world);
+        media_world_run(world, 10 * TIME_S);
+        struct media_track_stats audio = media_world_stats(world, 1, !audio_first);
+        struct media_track_stats layers = media_world_stats(world, 1, audio_first);
+        assert_true(audio.in.totalAudioEnergy > 0);
+        assert_int_equal(layers.in.frameWidth, 640);
+        assert_int_equal(layers.quality.layer, 1);
+        media_world_free(world);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -151,6 +198,7 @@ int main(void)
         cmocka_unit_test(test_media_streams_of_names_alone_are_bounded),
         cmocka_unit_test(test_media_streams_that_said_goodbye_go),
         cmocka_unit_test(test_media_streams_that_play_stay),
+        cmocka_unit_test(test_media_streams_of_sections_with_other_extensions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

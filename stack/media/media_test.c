@@ -246,16 +246,18 @@ static void test_media_ccfb_finds_the_bottleneck(void **state)
     config.first_sequence = 65400;
     unsigned video = media_world_track(world, &config, true, false);
     unsigned audio = media_world_track(world, &opus, true, true);
-    for (int i = 0; i < 2; i++) { // a=rtcp-fb:* ack ccfb, and no transport-wide numbers
-        struct media_agreement agreement = media_world_agreement(&config, "0");
+    for (unsigned i = 0; i < 4; i++) { // a=rtcp-fb:* ack ccfb, and no transport-wide numbers
+        unsigned side = i / 2, track = i % 2 ? audio : video;
+        struct media_agreement agreement =
+            media_world_agreement(i % 2 ? &opus : &config, track ? "1" : "0");
         for (unsigned k = 0; k < agreement.formats_count; k++) {
             agreement.formats[k].transport_cc = false;
             agreement.formats[k].ccfb = true;
         }
         agreement.extensions.id[RTP_TRANSPORT_CC] = 0;
-        agreement.send = i == 0;
-        agreement.receive = i == 1;
-        media_agree(world->sides[i], 0, video, &agreement);
+        agreement.send = track == audio || side == 0;
+        agreement.receive = track == audio || side == 1;
+        media_agree(world->sides[side], 0, track, &agreement);
     }
     world->paths[0].rate = 1000000;
     media_world_start(world);
