@@ -132,7 +132,7 @@ static void out_begin(struct media *m, struct media_track *t, unsigned index, un
 int media_track_add(struct media *m, const struct media_track_config *config)
 {
     if (m->tracks_count == MEDIA_TRACKS_MAX || config->codecs_count > MEDIA_CODECS_MAX ||
-        config->layers_count > MEDIA_LAYERS_MAX)
+        config->layers_count > MEDIA_LAYERS_MAX || (config->clip && config->layers_count))
         return -1;
     unsigned index = m->tracks_count++;
     struct media_track *t = &m->tracks[index];

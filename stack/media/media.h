@@ -113,7 +113,8 @@ const char *media_drop_name(enum media_drop drop);
 struct media *media_new(const struct media_config *config);
 void media_free(struct media *media);
 
-// -1: more than MEDIA_TRACKS_MAX. The strings of `config` are copied, a clip is borrowed.
+// -1: more than MEDIA_TRACKS_MAX, or layers of a clip, which is one. The strings of `config` are
+// copied, a clip is borrowed.
 int media_track_add(struct media *media, const struct media_track_config *config);
 unsigned media_tracks(const struct media *media);
 const struct media_track_config *media_track_config(const struct media *media, unsigned track);

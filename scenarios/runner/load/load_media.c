@@ -300,6 +300,8 @@ static bool track_load(struct load *load, const struct yaml_node *node,
                       nodes.audio ? "both" : "none");
     if (!keys_check(load, node, track))
         return false;
+    if (nodes.layers && track->clip) // it cannot be made smaller
+        return load_expected(load, nodes.layers, "one layer with 'clip'");
     track->label = nodes.label ? nodes.label : media_kind_name(track->config.kind);
     if (nodes.bitrate)
         track->config.bitrate = (uint32_t)nodes.bitrate;

@@ -369,6 +369,8 @@ static const struct wrong track_wrong[] = {
     {TRACK("video: VP8, layers: [{rid: a, bitrate: 1Mbps}, {rid: b, bitrate: 1Mbps}, {rid: c, "
            "bitrate: 1Mbps}, {rid: d, bitrate: 1Mbps}]"),
      "3:65: expected a list of layers of at most 3, got 4"},
+    {TRACK("video: VP8, clip: x.ivf, layers: [{rid: q, bitrate: 1}, {rid: h, bitrate: 2}]"),
+     "3:78: expected one layer with 'clip', got a list"},
     {TRACK("video: VP8, loop: true"), "3:57: expected 'clip' beside 'loop', got 'loop'"},
     {TRACK("video: VP8, decode: true"),
      "3:65: expected 'decode' with a clip of VP8, VP9 or opus, got 'true'"},
