@@ -447,7 +447,10 @@ static void answered_track(struct peer *p, nanotime now, unsigned track, bool re
             agree_format(&agreement, codec, format, receive_type(format, codec, video),
                          format->feedback & peer_track_feedback(p, config, codec));
     }
-    agree_rest(p, track, &theirs_rtp, direction_of(&p->tracks[track]), &agreement);
+    // RFC 3264 6.1: of what was offered, whatever is wanted by now.
+    enum sdp_direction direction =
+        ours_rtp.direction & sdp_direction_reversed(theirs_rtp.direction);
+    agree_rest(p, track, &theirs_rtp, direction, &agreement);
     agree(p, now, track, &agreement);
 }
 

@@ -288,6 +288,31 @@ static bool has_left(struct wire *wire, uint64_t ssrc)
     return at && strstr(at, "says goodbye") && strstr(at, "says goodbye") < strchr(at, '\n');
 }
 
+// W3C webrtc-pc 5.4.1, direction: what is changed while an offer waits for its answer is of the
+// next.
+static void test_peer_media_direction_is_that_of_the_offer(void **state)
+{
+    (void)state;
+    for (unsigned resume = 0; resume < 2; resume++) {
+        struct wire *wire = wire_new(4, NULL);
+        add_to_both(wire, false);
+        if (resume)
+            peer_simrtc.track_direct(ALICE, 0, false, true);
+        peer_simrtc.describe(ALICE, wire->now, false);
+        wire_run(wire, wire->now + TIME_MS);
+        assert_int_equal(wire_stats(wire, 0).signaling, PEER_HAVE_LOCAL_OFFER);
+        peer_simrtc.track_direct(ALICE, 0, resume, true);
+        wire_run(wire, wire->now + TIME_S);
+        struct media_track_stats alice = wire_track_stats(wire, 0, 0);
+        assert_int_equal(alice.sends, !resume);
+        assert_true(alice.receives);
+        offer(wire, 0, false);
+        alice = wire_track_stats(wire, 0, 0);
+        assert_int_equal(alice.sends, resume);
+        wire_free(wire);
+    }
+}
+
 static void test_peer_media_comes_and_goes(void **state)
 {
     (void)state;
@@ -654,6 +679,7 @@ int main(void)
         cmocka_unit_test(test_peer_media_offer_finds_free_numbers),
         cmocka_unit_test(test_peer_media_offer_without_mids),
         cmocka_unit_test(test_peer_media_holds_and_resumes),
+        cmocka_unit_test(test_peer_media_direction_is_that_of_the_offer),
         cmocka_unit_test(test_peer_media_comes_and_goes),
         cmocka_unit_test(test_peer_media_stopped_by_the_answerer),
         cmocka_unit_test(test_peer_media_no_codec_is_left),
