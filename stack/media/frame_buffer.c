@@ -12,6 +12,7 @@
 #define DECAY_SHIFT 6 // of the jitter: 1/64 a frame
 #define FRAME_BUFFER_REPAIR (100 * TIME_MS)
 #define BASE_WINDOW 250 // frames over which the least delay is looked for
+#define START_REACH 64  // packets that a key frame's first may be late by, before any was shown
 
 struct slot {
     int64_t sequence; // NONE: empty
@@ -158,15 +159,24 @@ static bool keyframe_begins(const struct frame_buffer *b, int64_t at)
     return slot->has_sets || !b->sets_come || before;
 }
 
+// Nothing was shown yet: the first packet to come need not be the first of its frame.
+static bool is_starting(const struct frame_buffer *b)
+{
+    return b->broken && b->shown_at == TIME_NEVER;
+}
+
 // Skip to the first key frame, at `from` or later, of which the start is there; without one, past
-// the newest packet.
+// the newest packet, or so far that the start may still come.
 static void skip_to_keyframe(struct frame_buffer *b, int64_t from)
 {
     int64_t to = from;
+    bool starting = is_starting(b);
     while (to <= b->newest && !keyframe_begins(b, to))
         to++;
-    drop_until(b, to);
     b->broken = to > b->newest;
+    if (b->broken && starting)
+        to = b->newest - START_REACH > from ? b->newest - START_REACH : from;
+    drop_until(b, to);
     b->hole_since = TIME_NEVER;
 }
 
@@ -415,7 +425,7 @@ enum frame_outcome frame_buffer_packet(struct frame_buffer *b, nanotime now,
     if (packet->payload.len > RTP_PACKET_MAX)
         return FRAME_TOO_LONG;
     if (b->next < 0)
-        b->next = b->spare = packet->sequence;
+        b->next = b->spare = packet->sequence > START_REACH ? packet->sequence - START_REACH : 0;
     if (packet->sequence < b->next) {
         b->stats.packets_late += slot_of(b, packet->sequence) == NULL; // else it came before
         return FRAME_LATE;

@@ -6,7 +6,7 @@
 // change of the timestamp) to the next are there; numbers that carried no frame may be missing
 // where that can be told (frame_buffer.c). Decoding goes along the chain of frames; a hole in it is
 // waited for, for FRAME_BUFFER_WAIT or two and a half round trips, then everything up to the next
-// key frame is of no use.
+// key frame is of no use. Before the first is shown its packets may come in any order.
 //
 // When: the least delay from capture (RTP timestamp) to completion in the last seconds is the
 // network's; what frames take longer is jitter. A frame is shown at its capture time plus the least

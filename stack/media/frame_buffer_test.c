@@ -139,6 +139,54 @@ static void test_frame_buffer_end_of_a_key_frame_is_no_beginning(void **state)
     frame_buffer_free(b);
 }
 
+// The first packet of the stream may come after others, of the next frame too: nothing is lost.
+static void test_frame_buffer_first_of_all_comes_late(void **state)
+{
+    (void)state;
+    static const int orders[][4] = {{1, 0, 2, 3}, {1, 2, 0, 3}, {2, 1, 0, 3},
+                                    {2, 0, 1, 3}, {1, 2, 3, 0}, {3, 2, 1, 0}};
+    static const int64_t firsts[] = {0, 1, 30000};
+    for (unsigned i = 0; i < 18; i++) {
+        struct frame_buffer *b = frame_buffer_new(90000);
+        int64_t first = firsts[i / 6];
+        for (int k = 0; k < 4; k++) {
+            int part = orders[i % 6][k];
+            struct shape shape = {.timestamp = part == 3 ? FRAME_TICKS : 0,
+                                  .start = part == 0 || part == 3,
+                                  .end = part >= 2,
+                                  .key = part < 3};
+            assert_int_equal(put(b, 0, first + part, shape), FRAME_KEPT);
+        }
+        assert_true(check_given(b, 0, first, first + 2).keyframe);
+        check_given(b, 0, first + 3, first + 3);
+        assert_int_equal(stats_of(b).framesDropped, 0);
+        assert_int_equal(stats_of(b).packets_late, 0);
+        frame_buffer_free(b);
+    }
+}
+
+// But not after 64 others, nor once something was shown.
+static void test_frame_buffer_first_of_all_comes_too_late(void **state)
+{
+    (void)state;
+    struct shape start = {.start = true, .key = true}, rest = {.key = true};
+    for (int shown = 0; shown < 2; shown++) {
+        struct frame_buffer *b = frame_buffer_new(90000);
+        if (shown) {
+            put_frame(b, 0, 98, 0);
+            check_given(b, 0, 98, 98);
+            for (int i = 0; i < 2; i++) // a hole that is given up
+                put(b, i * FRAME_BUFFER_WAIT, 100 + i, rest);
+        } else {
+            for (int i = 0; i <= 64; i++)
+                put(b, 0, 100 + i, rest);
+        }
+        assert_true(frame_buffer_needs_keyframe(b));
+        assert_int_equal(put(b, 0, 99, start), FRAME_LATE);
+        frame_buffer_free(b);
+    }
+}
+
 // In whatever order the packets of a frame come, it is whole with the last of them.
 static void test_frame_buffer_packets_in_any_order(void **state)
 {
@@ -715,6 +763,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_frame_buffer_begins_with_a_key_frame),
         cmocka_unit_test(test_frame_buffer_end_of_a_key_frame_is_no_beginning),
+        cmocka_unit_test(test_frame_buffer_first_of_all_comes_late),
+        cmocka_unit_test(test_frame_buffer_first_of_all_comes_too_late),
         cmocka_unit_test(test_frame_buffer_packets_in_any_order),
         cmocka_unit_test(test_frame_buffer_a_number_below_zero_is_late),
         cmocka_unit_test(test_frame_buffer_names_what_it_does_not_keep),

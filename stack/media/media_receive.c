@@ -254,8 +254,9 @@ static void take_video(struct media *m, nanotime now, struct media_stream_in *s,
         s->width = info->width;
         s->height = info->height;
     }
-    if (s->nack)
-        nack_forget(s->nack, frame_buffer_done(s->video));
+    if (s->nack) // a key frame is asked for: of what was there before none is worth a NACK
+        nack_forget(s->nack, frame_buffer_needs_keyframe(s->video) ? s->last_sequence
+                                                                   : frame_buffer_done(s->video));
     if (s->nack && nack_gave_up(s->nack) && m->tracks[s->track].config.pli)
         media_keyframe_want(m, now, s);
 }
