@@ -434,6 +434,31 @@ static uint8_t receive_type(const struct sdp_format *answered, const struct code
     return found;
 }
 
+// RFC 4588 8.6: RTX is told apart by what it repairs, which each side numbers for itself.
+static void answered_rtx(struct media_agreement *to, const struct sdp_format *answered,
+                         const struct codec *rtx)
+{
+    unsigned type = codec_parameter_number(answered->fmtp, "apt", 128);
+    for (unsigned i = 0; i < theirs_rtp.formats_count; i++) {
+        const struct sdp_format *repaired = &theirs_rtp.formats[i];
+        const struct codec *codec = peer_format_codec(repaired, true);
+        if (!codec || repaired->type != type)
+            continue;
+        type = receive_type(repaired, codec, true);
+        for (unsigned k = 0; k < ours_rtp.formats_count; k++) {
+            const struct sdp_format *mine = &ours_rtp.formats[k];
+            if (peer_format_codec(mine, true) == rtx &&
+                codec_parameter_number(mine->fmtp, "apt", 128) == type)
+                agree_format(to, rtx, answered, mine->type, 0);
+        }
+        for (unsigned k = 0; k < to->formats_count; k++) {
+            if (to->formats[k].kind == CODEC_RTX && to->formats[k].send_type == answered->type)
+                to->formats[k].apt = (uint8_t)type;
+        }
+        return;
+    }
+}
+
 // The answer to the section of a track of ours.
 static void answered_track(struct peer *p, nanotime now, unsigned track, bool rejected)
 {
@@ -443,7 +468,11 @@ static void answered_track(struct peer *p, nanotime now, unsigned track, bool re
     for (unsigned i = 0; i < theirs_rtp.formats_count && !rejected; i++) {
         const struct sdp_format *format = &theirs_rtp.formats[i];
         const struct codec *codec = peer_format_codec(format, video);
-        if (codec && peer_track_wants(config, codec))
+        if (!codec || !peer_track_wants(config, codec))
+            continue;
+        if (codec->kind == CODEC_RTX)
+            answered_rtx(&agreement, format, codec);
+        else
             agree_format(&agreement, codec, format, receive_type(format, codec, video),
                          format->feedback & peer_track_feedback(p, config, codec));
     }

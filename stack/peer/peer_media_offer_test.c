@@ -288,6 +288,48 @@ static bool has_left(struct wire *wire, uint64_t ssrc)
     return at && strstr(at, "says goodbye") && strstr(at, "says goodbye") < strchr(at, '\n');
 }
 
+static void renumber(char *text, const char *from, const char *to)
+{
+    for (char *at = text; (at = strstr(at, from));)
+        memcpy(at, to, strlen(to));
+}
+
+static bool lose_some(struct wire *wire, const struct datagram *datagram)
+{
+    static unsigned packets;
+    bool is_rtp = datagram->bytes.len > 300 && datagram->bytes.at[0] >= 128;
+    return wire->now > TIME_S && is_rtp && ++packets % 10 == 0;
+}
+
+// RFC 3264 6.1: an answer may have numbers of its own. That of RTX is told by what it repairs.
+static void test_peer_media_answer_with_other_numbers(void **state)
+{
+    (void)state;
+    struct wire *wire = wire_new(4, NULL);
+    static const char *const words[][2] = {{"SAVPF 96 97", "SAVPF 98 99"},
+                                           {"rtpmap:96", "rtpmap:98"},
+                                           {"rtpmap:97", "rtpmap:99"},
+                                           {"rtcp-fb:96", "rtcp-fb:98"},
+                                           {"fmtp:97 apt=96", "fmtp:99 apt=98"}};
+    add_to_both(wire, true);
+    peer_simrtc.describe(ALICE, wire->now, false);
+    wire->signal_delay[WIRE_OFFER] = 5 * TIME_MS;
+    wire_run(wire, wire->now + TIME_MS);
+    for (unsigned i = 0; i < wire->events_count; i++) {
+        if (wire->events[i].kind != WIRE_OFFER)
+            continue;
+        wire->events[i].bytes[wire->events[i].len] = 0;
+        for (unsigned k = 0; k < sizeof words / sizeof words[0]; k++)
+            renumber((char *)wire->events[i].bytes, words[k][0], words[k][1]);
+    }
+    wire->lost = lose_some;
+    wire_run(wire, 5 * TIME_S);
+    struct media_track_stats bob = wire_track_stats(wire, 1, 0);
+    assert_true(bob.in.framesDecoded > 80);
+    assert_true(bob.in.retransmittedPacketsReceived > 5); // by RTX, as it is the only one counted
+    wire_free(wire);
+}
+
 // W3C webrtc-pc 5.4.1, direction: what is changed while an offer waits for its answer is of the
 // next.
 static void test_peer_media_direction_is_that_of_the_offer(void **state)
@@ -679,6 +721,7 @@ int main(void)
         cmocka_unit_test(test_peer_media_offer_finds_free_numbers),
         cmocka_unit_test(test_peer_media_offer_without_mids),
         cmocka_unit_test(test_peer_media_holds_and_resumes),
+        cmocka_unit_test(test_peer_media_answer_with_other_numbers),
         cmocka_unit_test(test_peer_media_direction_is_that_of_the_offer),
         cmocka_unit_test(test_peer_media_comes_and_goes),
         cmocka_unit_test(test_peer_media_stopped_by_the_answerer),
