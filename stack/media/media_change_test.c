@@ -248,6 +248,47 @@ static void test_media_change_stragglers_bring_nothing_back(void **state)
     media_world_free(world);
 }
 
+// ------------------------------------------------------------------------------------------- moves
+
+static void piece_of(struct media_world *world, uint32_t ssrc, uint16_t sequence, const char *mid)
+{
+    uint8_t bytes[64], payload[] = {0x10, 0x00};
+    struct media_agreement agreement = media_world_agreement(&video, mid);
+    struct rtp_packet packet = {.payload_type = 96,
+                                .marker = true,
+                                .sequence = sequence,
+                                .timestamp = sequence * 3600u,
+                                .ssrc = ssrc,
+                                .payload = bytes_of(payload, sizeof payload)};
+    struct rtp_extension_values values = {.has = 1u << RTP_MID, .mid = bytes_text(mid)};
+    size_t len = rtp_write(bytes, sizeof bytes, &packet, &agreement.extensions, &values);
+    assert_int_equal(media_input_rtp(world->sides[1], world->now, bytes_of(bytes, len)),
+                     MEDIA_KEPT);
+    media_world_run(world, world->now + 40 * TIME_MS);
+}
+
+// RFC 9143 9.2: another mid moves a stream to another section. It is of the one before no more.
+static void test_media_change_of_section(void **state)
+{
+    (void)state;
+    struct media_world *world = media_world_new(NULL);
+    for (unsigned i = 0; i < 2; i++)
+        (void)media_world_track(world, &video, true, false);
+    media_world_start(world);
+    world->paths[0].loss = 1000000000;
+    for (uint16_t i = 0; i < 50; i++)
+        piece_of(world, 1234, i, i < 25 ? "0" : "1");
+    struct media_track_stats left = media_world_stats(world, 1, 0);
+    struct media_track_stats come = media_world_stats(world, 1, 1);
+    assert_int_equal(come.in.ssrc, 1234);
+    assert_in_range(come.in.framesDecoded, 20, 25);
+    assert_int_equal(left.in.ssrc, 0);
+    assert_int_equal(left.in.framesDecoded, 0);
+    piece_of(world, 4321, 7, "0");
+    assert_int_equal(media_world_stats(world, 1, 0).in.ssrc, 4321);
+    media_world_free(world);
+}
+
 // ------------------------------------------------------------------------------------- rejections
 
 // RFC 9143 9.2: of a section that is given up, neither mid nor payload types tell anything.
@@ -284,6 +325,7 @@ int main(void)
         cmocka_unit_test(test_media_change_of_numbers_goes_on),
         cmocka_unit_test(test_media_change_back_after_a_goodbye),
         cmocka_unit_test(test_media_change_stragglers_bring_nothing_back),
+        cmocka_unit_test(test_media_change_of_section),
         cmocka_unit_test(test_media_change_rejected_sections_claim_nothing),
     };
     return cmocka_run_group_tests_name("media_change", tests, NULL, NULL);

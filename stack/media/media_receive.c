@@ -136,13 +136,28 @@ static void stream_return(struct media *m, nanotime now, struct media_stream_in 
     trace(&m->trace, now, "stream %08x of '%s' is back", s->ssrc, m->tracks[s->track].label);
 }
 
+// It is no more what its track plays, and nothing repairs it.
+static void stream_leave(struct media *m, unsigned index)
+{
+    struct media_stream_in *s = &m->streams[index];
+    if (m->tracks[s->track].current == (int)index)
+        m->tracks[s->track].current = -1;
+    for (unsigned i = 0; i < m->streams_count; i++) {
+        if (m->streams[i].repairs == (int)index)
+            m->streams[i].repairs = -1;
+    }
+    media_stream_free(s);
+}
+
 static struct media_stream_in *stream_of(struct media *m, const struct rtp_demux_result *where,
                                          uint32_t ssrc, const struct media_format *format)
 {
     if (!m->streams)
         m->streams = mem_zero(MEDIA_STREAMS_MAX, sizeof *m->streams);
     struct media_stream_in *s = &m->streams[where->stream];
-    if (!s->used || s->ssrc != ssrc || s->track != where->section)
+    if (s->used && (s->ssrc != ssrc || s->track != where->section))
+        stream_leave(m, where->stream);
+    if (!s->used)
         stream_begin(m, s, ssrc, where->section, format);
     if (where->stream >= m->streams_count)
         m->streams_count = where->stream + 1u;
@@ -182,13 +197,8 @@ static bool is_current(const struct media *m, const struct rtp_demux_stream *str
 
 static void stream_forget(struct media *m, const struct rtp_demux_stream *stream)
 {
-    if (m->streams && m->streams[stream->index].used) {
-        media_stream_free(&m->streams[stream->index]);
-        for (unsigned i = 0; i < m->streams_count; i++) {
-            if (m->streams[i].repairs == (int)stream->index)
-                m->streams[i].repairs = -1;
-        }
-    }
+    if (m->streams && m->streams[stream->index].used)
+        stream_leave(m, stream->index);
     if (!stream->signalled)
         rtp_demux_forget(m->demux, stream->ssrc);
 }
