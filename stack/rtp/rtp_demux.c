@@ -371,12 +371,14 @@ enum rtp_demux_outcome rtp_demux_rtp(struct rtp_demux *d, nanotime now, const st
         return RTP_DEMUX_THIRD_PARTY;
     int64_t sequence = rtp_unwrap(entry ? entry->sequence : -1, packet->sequence);
 
-    // RFC 9143 9.2, in its order: MID, SSRC, payload type.
+    // RFC 9143 9.2, in its order: MID, SSRC, payload type. A MID is noted before the payload type
+    // is looked at.
     struct hint hint;
     enum rtp_demux_outcome outcome = hint_of(d, entry, sequence, packet, values, &hint);
     if (outcome != RTP_DEMUX_OK)
         return outcome;
-    if (!has_payload_type(&d->sections[hint.section], packet->payload_type))
+    bool fits = has_payload_type(&d->sections[hint.section], packet->payload_type);
+    if (!fits && !hint.by_mid)
         return RTP_DEMUX_PAYLOAD_TYPE;
     if (!entry) {
         entry = table_add(&d->in, packet->ssrc);
@@ -396,6 +398,8 @@ enum rtp_demux_outcome rtp_demux_rtp(struct rtp_demux *d, nanotime now, const st
         entry->mid_update = sequence;
     }
     note_rid(entry, values);
+    if (!fits)
+        return RTP_DEMUX_PAYLOAD_TYPE;
     out->section = entry->section;
     out->stream = (uint16_t)(entry - d->in.entries);
     note_csrcs(d, packet, out);

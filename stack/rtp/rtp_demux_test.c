@@ -59,6 +59,21 @@ static void test_rtp_demux_by_mid_ssrc_payload_type(void **state)
     rtp_demux_free(d);
 }
 
+// RFC 9143 9.2: a MID tells whose the stream is before its payload type is looked at.
+static void test_rtp_demux_mid_of_a_packet_that_is_not_decoded_counts(void **state)
+{
+    (void)state;
+    struct rtp_demux *d = demux_new(2);
+    assert_int_equal(take(d, 5, 127, 1, "v"), RTP_DEMUX_PAYLOAD_TYPE);
+    assert_int_equal(result.section, RTP_DEMUX_NONE);
+    assert_int_equal(take(d, 5, 8, 2, NULL), RTP_DEMUX_OK); // of both, but known now
+    assert_int_equal(result.section, VIDEO);
+    assert_int_equal(take(d, 5, 96, 3, "a"), RTP_DEMUX_PAYLOAD_TYPE); // moved
+    assert_int_equal(take(d, 5, 8, 4, NULL), RTP_DEMUX_OK);
+    assert_int_equal(result.section, AUDIO);
+    rtp_demux_free(d);
+}
+
 static void test_rtp_demux_sections(void **state)
 {
     (void)state;
@@ -299,6 +314,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rtp_demux_by_mid_ssrc_payload_type),
+        cmocka_unit_test(test_rtp_demux_mid_of_a_packet_that_is_not_decoded_counts),
         cmocka_unit_test(test_rtp_demux_sections),
         cmocka_unit_test(test_rtp_demux_full),
         cmocka_unit_test(test_rtp_demux_signalled_no_more),
