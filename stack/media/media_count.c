@@ -64,12 +64,13 @@ static void fill_layers(const struct media_track *t, nanotime now, struct media_
     for (unsigned i = 0; i < t->layers; i++) {
         const struct media_stream_out *out = &t->out[i];
         struct media_layer_stats *layer = &to->layers[i];
+        bool wanted = t->sending && (!t->agreement.simulcast || t->agreement.layer_taken[i]);
         layer->rid = t->rids[i];
-        layer->out =
-            (struct media_outbound){.ssrc = out->ssrc,
-                                    .rtxSsrc = out->rtx_ssrc,
-                                    .active = t->sending && !t->muted && out->on,
-                                    .qualityLimitationReason = out->on ? "none" : "bandwidth"};
+        layer->out = (struct media_outbound){.ssrc = out->ssrc,
+                                             .rtxSsrc = out->rtx_ssrc,
+                                             .active = t->sending && !t->muted && out->on,
+                                             .qualityLimitationReason =
+                                                 out->on || !wanted ? "none" : "bandwidth"};
         add_out(&layer->out, out, now);
         layer->remote_in = out->remote;
     }

@@ -162,12 +162,62 @@ static void test_media_feedback_a_large_remb_lifts_a_small_one(void **state)
     media_world_free(world);
 }
 
+static void remb(struct media_world *world, uint64_t bps)
+{
+    uint8_t bytes[64];
+    struct writer w = writer_of(bytes, sizeof bytes);
+    struct media_ssrcs ssrcs;
+    media_ssrcs(world->sides[0], 0, &ssrcs);
+    rtcp_write_remb(&w, 5, bps, ssrcs.media, 1);
+    rtcp_in(world, 0, &w);
+    media_world_run(world, world->now + 100 * TIME_MS);
+}
+
+// W3C qualityLimitationResolutionChanges: up or down, by the bandwidth; that it begins is no
+// change. What the other side does not take is not limited by it.
+static void test_media_feedback_limits_layers(void **state)
+{
+    (void)state;
+    struct media_config configs[2] = {{.control = MEDIA_REMB, .start_bps = 5000000},
+                                      {.control = MEDIA_REMB}};
+    struct media_world *world = media_world_new(configs);
+    struct media_track_config config = video;
+    config.bitrate = 900000;
+    config.layers[0] = (struct media_layer){"q", 4, 100000};
+    config.layers[1] = (struct media_layer){"h", 2, 300000};
+    config.layers[2] = (struct media_layer){"f", 1, 500000};
+    config.layers_count = 3;
+    unsigned track = media_world_track(world, &config, true, false);
+    media_world_start(world);
+    media_world_run(world, TIME_S);
+    struct media_track_stats sent = media_world_stats(world, 0, track);
+    assert_int_equal(sent.out.qualityLimitationResolutionChanges, 0);
+    assert_int_equal(sent.out.frameWidth, 640);
+    remb(world, 200000);
+    sent = media_world_stats(world, 0, track);
+    assert_int_equal(sent.out.qualityLimitationResolutionChanges, 1); // both go at once
+    for (unsigned i = 0; i < 3; i++)
+        assert_string_equal(sent.layers[i].out.qualityLimitationReason, i ? "bandwidth" : "none");
+
+    struct media_agreement agreement = media_world_agreement(&config, "0");
+    agreement.receive = agreement.layer_taken[2] = false;
+    assert_true(media_agree(world->sides[0], world->now, track, &agreement));
+    sent = media_world_stats(world, 0, track);
+    assert_string_equal(sent.layers[2].out.qualityLimitationReason, "none");
+    agreement.send = false;
+    assert_true(media_agree(world->sides[0], world->now, track, &agreement));
+    sent = media_world_stats(world, 0, track);
+    assert_string_equal(sent.layers[1].out.qualityLimitationReason, "none");
+    media_world_free(world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_media_feedback_that_has_no_room_waits),
         cmocka_unit_test(test_media_feedback_round_trips_of_others_are_not_ours),
         cmocka_unit_test(test_media_feedback_a_large_remb_lifts_a_small_one),
+        cmocka_unit_test(test_media_feedback_limits_layers),
     };
     return cmocka_run_group_tests_name("media_feedback", tests, NULL, NULL);
 }

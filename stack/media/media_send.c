@@ -124,11 +124,9 @@ static void layer_set(struct media *m, nanotime now, struct media_track *t, unsi
                       uint32_t bps)
 {
     struct media_stream_out *out = &t->out[layer];
-    if (out->on != (bps > 0) && t->layers > 1) {
-        t->resolution_changes++;
+    if (out->on != (bps > 0) && t->layers > 1)
         trace(&m->trace, now, "layer %s of '%s' is %s", t->rids[layer], t->label,
               bps ? "on" : "off");
-    }
     if (bps > 0 && !out->on && t->source)
         source_request_keyframe(t->source, layer);
     out->on = bps > 0;
@@ -137,9 +135,19 @@ static void layer_set(struct media *m, nanotime now, struct media_track *t, unsi
         source_set_bitrate(t->source, layer, bps);
 }
 
+// How many layers there are up to the largest that is sent.
+static unsigned layers_up(const struct media_track *t)
+{
+    unsigned up = t->layers;
+    while (up && !t->out[up - 1].on)
+        up--;
+    return up;
+}
+
 // The lowest layer first: one that cannot have most of its rate goes without.
 static void share_layers(struct media *m, nanotime now, struct media_track *t, uint32_t bps)
 {
+    unsigned before = layers_up(t);
     for (unsigned i = 0; i < t->layers; i++) {
         uint32_t max = t->config.layers[i].max_bps;
         bool taken = !t->agreement.simulcast || t->agreement.layer_taken[i];
@@ -148,6 +156,7 @@ static void share_layers(struct media *m, nanotime now, struct media_track *t, u
         layer_set(m, now, t, i, gets);
         bps -= gets;
     }
+    t->resolution_changes += before && before != layers_up(t);
 }
 
 static void track_limited(struct media_track *t, nanotime now, bool limited)
