@@ -87,10 +87,11 @@ void media_ccfb_read(struct media *m, nanotime now, const struct rtcp_packet *pa
             uint16_t sequence = (uint16_t)(block.begin_sequence + i);
             struct sent *one = &sent->packets[sequence % SENT_PACKETS];
             bool timed = metric.received && metric.offset <= OFFSET_MOST;
-            if (!one->used || one->sequence != sequence || (metric.received && !timed) ||
-                count == ARRIVAL_TAKE_MAX)
+            if (!one->used || one->sequence != sequence)
                 continue;
             count_report(remote, one, metric.received);
+            if ((metric.received && !timed) || count == ARRIVAL_TAKE_MAX)
+                continue; // of no use to congestion control
             results[count++] = (struct arrival_result){
                 .sequence = one->transport,
                 .received = timed,

@@ -211,6 +211,41 @@ static void test_media_feedback_limits_layers(void **state)
     media_world_free(world);
 }
 
+// RFC 8888 3.1: what came too long ago for its time to be told, or at a time that is not known,
+// came.
+static void test_media_feedback_received_without_a_time_is_received(void **state)
+{
+    (void)state;
+    struct media_config configs[2] = {{.control = MEDIA_CCFB}, {.control = MEDIA_CCFB}};
+    struct media_world *world = media_world_new(configs);
+    struct media_track_config config = video;
+    config.has_first_sequence = true;
+    config.first_sequence = 100;
+    (void)media_world_track(world, &config, true, false);
+    struct media_agreement agreement = media_world_agreement(&config, "0");
+    agreement.formats[0].ccfb = true;
+    agreement.receive = false;
+    assert_true(media_agree(world->sides[0], 0, 0, &agreement));
+    media_world_start(world);
+    media_world_run(world, TIME_S);
+    struct media_ssrcs ssrcs;
+    media_ssrcs(world->sides[0], 0, &ssrcs);
+    for (unsigned i = 0; i < 2; i++) {
+        uint8_t bytes[64];
+        struct writer w = writer_of(bytes, sizeof bytes);
+        struct rtcp_ccfb_metric metrics[2] = {{.received = i, .offset = 0x1ffe},
+                                              {.received = i, .offset = 0x1fff}};
+        struct rtcp_ccfb_writer to = rtcp_write_ccfb(&w, 77);
+        rtcp_write_ccfb_block(&to, ssrcs.media[0], 100, metrics, 2);
+        rtcp_write_ccfb_end(&to, rtcp_ntp_middle(rtcp_ntp(world->now)));
+        rtcp_in(world, 0, &w);
+        struct media_remote_inbound told = media_world_stats(world, 0, 0).remote_in;
+        assert_int_equal(told.packetsReportedAsLost, 2);
+        assert_int_equal(told.packetsReportedAsLostButRecovered, i ? 2 : 0);
+    }
+    media_world_free(world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -218,6 +253,7 @@ int main(void)
         cmocka_unit_test(test_media_feedback_round_trips_of_others_are_not_ours),
         cmocka_unit_test(test_media_feedback_a_large_remb_lifts_a_small_one),
         cmocka_unit_test(test_media_feedback_limits_layers),
+        cmocka_unit_test(test_media_feedback_received_without_a_time_is_received),
     };
     return cmocka_run_group_tests_name("media_feedback", tests, NULL, NULL);
 }
