@@ -379,11 +379,21 @@ void peer_media_rejects(struct peer *p, const struct sdp *offer, bool rejected[S
         rejected[i] = sdp_is_rtp(&offer->media[i]) && !is_acceptable(p, offer, i);
 }
 
-static const struct sdp_rtp_local *answer_section(struct peer *p, nanotime now,
-                                                  const struct sdp *offer, unsigned section)
+// RFC 9429 5.3.1, must-bundle: what would want a transport of its own.
+static void find_apart(struct peer *p, const struct sdp *offer, bool apart[SDP_MEDIA_MAX])
+{
+    bool rejected[SDP_MEDIA_MAX] = {0};
+    peer_media_rejects(p, offer, rejected);
+    const struct sdp_media *transport = sdp_transport_media_but(offer, rejected);
+    for (unsigned i = 0; i < offer->media_count; i++)
+        apart[i] = transport && !sdp_is_bundled(offer, &offer->media[i], transport);
+}
+
+static const struct sdp_rtp_local *
+answer_section(struct peer *p, nanotime now, const struct sdp *offer, unsigned section, bool apart)
 {
     const struct sdp_media *media = &offer->media[section];
-    bool in_use = media->port != 0 || media->bundle_only;
+    bool in_use = (media->port != 0 || media->bundle_only) && !apart;
     int track = -1;
     if (sdp_is_rtp(media) && in_use && media->mid.len <= MEDIA_MID_MAX) {
         sdp_rtp_parse(offer, media, &theirs_rtp);
@@ -408,12 +418,14 @@ static const struct sdp_rtp_local *answer_section(struct peer *p, nanotime now,
 void peer_media_answer(struct peer *p, nanotime now, const struct sdp *offer, struct sdp_local *to)
 {
     const struct sdp_rtp_local **list = peer_section_list();
+    bool apart[SDP_MEDIA_MAX];
     to->media = list;
     to->media_count = 0;
     if (p->config.ice_only || (!p->media && !p->config.take_media))
         return;
+    find_apart(p, offer, apart);
     for (unsigned i = 0; i < offer->media_count; i++)
-        list[i] = answer_section(p, now, offer, i);
+        list[i] = answer_section(p, now, offer, i, apart[i]);
     to->media_count = offer->media_count;
     peer_media_start(p, now);
 }

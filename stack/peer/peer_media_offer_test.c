@@ -229,6 +229,34 @@ static void test_peer_media_offer_without_mids(void **state)
     wire_free(wire);
 }
 
+// RFC 9429 5.3.1, must-bundle: a section that would want a transport of its own is rejected.
+static void test_peer_media_answer_rejects_what_is_not_bundled(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *group, *accepted;
+    } rows[] = {{"a=group:BUNDLE v data a\r\n", "video:v application:data audio:a"},
+                {"a=group:BUNDLE v data\r\n", "video:v application:data audio:a!"},
+                {"a=group:BUNDLE data a\r\n", "video:v! application:data audio:a"},
+                {"", "video:v! application:data audio:a!"}};
+    for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct wire *wire = wire_new(3, NULL);
+        wire_track_add(wire, 1, false);
+        wire_track_add(wire, 1, true);
+        struct text text = {0};
+        text_put(&text, HEAD VIDEO DATA AUDIO);
+        char *group = strstr(text.at, "a=group");
+        size_t len = strlen(rows[i].group), before = strlen(rows[0].group);
+        memcpy(group, rows[i].group, len);
+        memmove(group + len, group + before, strlen(group + before) + 1);
+        assert_true(wire_accept(wire, 1, text.at, false));
+        wire_run(wire, 10 * TIME_MS);
+        check_sections(wire, 1, rows[i].accepted);
+        text_free(&text);
+        wire_free(wire);
+    }
+}
+
 // ----------------------------------------------------------------------------- hold, come and go
 
 static enum sdp_direction direction(struct wire *wire, int i, unsigned section)
@@ -720,6 +748,7 @@ int main(void)
         cmocka_unit_test(test_peer_media_offer_keeps_numbers),
         cmocka_unit_test(test_peer_media_offer_finds_free_numbers),
         cmocka_unit_test(test_peer_media_offer_without_mids),
+        cmocka_unit_test(test_peer_media_answer_rejects_what_is_not_bundled),
         cmocka_unit_test(test_peer_media_holds_and_resumes),
         cmocka_unit_test(test_peer_media_answer_with_other_numbers),
         cmocka_unit_test(test_peer_media_direction_is_that_of_the_offer),

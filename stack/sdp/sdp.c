@@ -84,6 +84,13 @@ const struct sdp_media *sdp_transport_media_but(const struct sdp *sdp,
     return data;
 }
 
+bool sdp_is_bundled(const struct sdp *sdp, const struct sdp_media *media,
+                    const struct sdp_media *transport)
+{
+    return media == transport || (media->mid.len > 0 && in_bundle(sdp, media->mid) &&
+                                  transport->mid.len > 0 && in_bundle(sdp, transport->mid));
+}
+
 const char *sdp_transport_check(const struct sdp *sdp, const struct sdp_media *media, bool ice_only)
 {
     // RFC 9143 7.1.1: every identification tag of the group is that of a section.

@@ -97,6 +97,11 @@ const struct sdp_media *sdp_transport_media(const struct sdp *sdp);
 const struct sdp_media *sdp_transport_media_but(const struct sdp *sdp,
                                                 const bool rejected[SDP_MEDIA_MAX]);
 
+// Is this section part of that transport: it is the one that has it, or in a group with it (RFC
+// 9429 5.3.1)?
+bool sdp_is_bundled(const struct sdp *sdp, const struct sdp_media *media,
+                    const struct sdp_media *transport);
+
 // "candidate:..." with or without "a=" before it (RFC 8839 5.1). False: malformed. Well-formed, but
 // not *usable: TCP, another component than 1, an unknown type, a name (mDNS) instead of an address.
 bool sdp_candidate_parse(struct bytes line, struct ice_candidate *out, bool *usable);
