@@ -99,10 +99,13 @@ static void limits_check(struct gcc_config *config)
         config->min_bps = config->max_bps;
     if (config->start_bps == 0)
         config->start_bps = GCC_START_BPS;
-    if (config->start_bps < config->min_bps)
-        config->start_bps = config->min_bps;
-    if (config->start_bps > config->max_bps)
-        config->start_bps = config->max_bps;
+}
+
+// Within the limits, which may change.
+static uint32_t start_bps(const struct gcc_config *config)
+{
+    uint32_t bps = config->start_bps < config->min_bps ? config->min_bps : config->start_bps;
+    return bps > config->max_bps ? config->max_bps : bps;
 }
 
 struct gcc *gcc_new(const struct gcc_config *config)
@@ -113,7 +116,7 @@ struct gcc *gcc_new(const struct gcc_config *config)
     gcc->newest = gcc->first = -1;
     gcc->feedback_at = -1;
     gcc->timeout_at = TIME_NEVER;
-    gcc->target = gcc->config.start_bps;
+    gcc->target = start_bps(&gcc->config);
     return gcc;
 }
 
@@ -150,7 +153,7 @@ static void target_update(struct gcc *gcc)
 
 void gcc_start(struct gcc *gcc, nanotime now)
 {
-    double start = gcc->config.start_bps;
+    double start = start_bps(&gcc->config);
     gcc->started = true;
     gcc->first = gcc->newest + 1;
     gcc->in_flight = 0;
@@ -183,7 +186,7 @@ void gcc_set_limits(struct gcc *gcc, nanotime now, uint32_t min_bps, uint32_t ma
     gcc->config.max_bps = max_bps;
     limits_check(&gcc->config);
     if (!gcc->started) {
-        gcc->target = gcc->config.start_bps;
+        gcc->target = start_bps(&gcc->config);
         return;
     }
     aimd_limits(&gcc->aimd, gcc->config.min_bps, gcc->config.max_bps);

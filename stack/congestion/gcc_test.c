@@ -40,6 +40,24 @@ static void test_gcc_converges_below_capacity(void **state)
     world_free(world);
 }
 
+// Limits bind the rate to begin with while they last, and do not change it.
+static void test_gcc_limits_leave_the_start(void **state)
+{
+    (void)state;
+    struct gcc *gcc = gcc_new(&(struct gcc_config){.start_bps = 300 * KBPS});
+    gcc_set_limits(gcc, 0, 0, 100 * KBPS);
+    assert_int_equal(gcc_target(gcc), 100 * KBPS);
+    gcc_set_limits(gcc, 0, 0, MBPS);
+    assert_int_equal(gcc_target(gcc), 300 * KBPS);
+    gcc_start(gcc, 0);
+    gcc_set_limits(gcc, 0, 0, 100 * KBPS);
+    assert_int_equal(gcc_target(gcc), 100 * KBPS);
+    gcc_set_limits(gcc, 0, 0, MBPS);
+    gcc_start(gcc, TIME_S); // another route
+    assert_int_equal(gcc_target(gcc), 300 * KBPS);
+    gcc_free(gcc);
+}
+
 // 15 ms at 3 and 6 times 300 kbit/s tell of 1 Mbit/s within a second; growth of 8 % a second would
 // take 15 s for it (1.08^15 = 3.2).
 static void test_gcc_probes_find_capacity_fast(void **state)
@@ -358,6 +376,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_gcc_converges_below_capacity),
+        cmocka_unit_test(test_gcc_limits_leave_the_start),
         cmocka_unit_test(test_gcc_probes_find_capacity_fast),
         cmocka_unit_test(test_gcc_keeps_what_a_probe_found),
         cmocka_unit_test(test_gcc_a_probe_that_found_too_much),

@@ -346,10 +346,10 @@ void media_start(struct media *m, nanotime now)
     media_touch(m);
     m->started = true;
     schedule_start(m, now);
-    if (m->config.control != MEDIA_FIXED)
-        gcc_start(m->gcc, now);
     for (unsigned i = 0; i < m->tracks_count; i++)
         media_send_start(m, now, &m->tracks[i]);
+    if (m->config.control != MEDIA_FIXED) // by the limits of all of them
+        gcc_start(m->gcc, now);
     media_share(m, now);
 }
 

@@ -86,8 +86,8 @@ static void test_media_repair_under_the_same_number_it_is_the_same_packet(void *
     }
 }
 
-// RFC 3550 6.4.1: a sender counts all packets and bytes that went out under its SSRC, those that are
-// sent once more included.
+// RFC 3550 6.4.1: a sender counts all packets and bytes that went out under its SSRC, those that
+// are sent once more included.
 static void test_media_repair_under_its_ssrc_is_of_the_senders_counts(void **state)
 {
     (void)state;

