@@ -32,7 +32,7 @@ struct audio_buffer {
     uint32_t last_timestamp;
     int64_t newest; // unwrapped timestamp of last_timestamp
     int64_t end;    // end of the newest packet
-    bool playing, stopped;
+    bool playing, stopped, drains;
     nanotime next_at;
     int64_t position;  // what is played next, in timestamp units
     int playing_place; // packet that `position` is in; -1: none
@@ -307,6 +307,10 @@ bool audio_buffer_poll(struct audio_buffer *b, nanotime now, struct audio_play *
         return false;
     *out = (struct audio_play){.kind = AUDIO_SILENT};
     bool inside = b->playing_place >= 0 || begin_packet(b, now, out);
+    if (!inside && b->drains && b->count == 0) {
+        b->stopped = true;
+        return false;
+    }
     if (inside) {
         play(b, out);
     } else if (b->dtx) {
@@ -336,13 +340,18 @@ void audio_buffer_restart(struct audio_buffer *b, uint32_t clock_rate, uint32_t 
     empty(b);
     b->clock_rate = clock_rate;
     b->sample_rate = sample_rate;
-    b->any = b->playing = b->stopped = b->begun = b->has_base = false;
+    b->any = b->playing = b->stopped = b->drains = b->begun = b->has_base = false;
     b->dtx = b->concealing = b->ran_empty = false;
     b->next_at = TIME_NEVER;
     b->playing_place = -1;
     b->position = b->end = 0;
     b->concealed_for = 0;
     b->base_packets = 0;
+}
+
+void audio_buffer_drain(struct audio_buffer *b)
+{
+    b->drains = true;
 }
 
 void audio_buffer_stop(struct audio_buffer *b)

@@ -76,6 +76,8 @@ void audio_buffer_set_least(struct audio_buffer *buffer, nanotime least);
 // Another source, or another clock: what is held is dropped, and the next packet is the first once
 // more. What was learnt of the path stays, and the statistics go on.
 void audio_buffer_restart(struct audio_buffer *buffer, uint32_t clock_rate, uint32_t sample_rate);
+// Nothing more will come until a restart: what is held is played, then playout ends.
+void audio_buffer_drain(struct audio_buffer *buffer);
 // Nothing more will come: playout ends.
 void audio_buffer_stop(struct audio_buffer *buffer);
 struct audio_buffer_stats audio_buffer_stats(const struct audio_buffer *buffer);

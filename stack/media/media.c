@@ -304,6 +304,8 @@ bool media_agree(struct media *m, nanotime now, unsigned track,
     t->agreement = *agreement;
     (void)bytes_copy_text(agreement->mid, t->mid, sizeof t->mid);
     t->agreement.mid = bytes_text(t->mid);
+    if (!t->agreement.receive || t->agreement.rejected)
+        media_streams_hold(m, track);
     signaled_ssrcs(m, track, &t->agreement);
     for (unsigned i = 0; i < t->layers && first; i++) // the section's replacement forgot them
         (void)rtp_demux_send(m->demux, t->out[i].ssrc, track);

@@ -248,6 +248,31 @@ static void test_media_change_stragglers_bring_nothing_back(void **state)
     media_world_free(world);
 }
 
+// Of what both agreed not to send nothing is lost, and nothing is made up for it.
+static void test_media_change_held_sound_is_not_concealed(void **state)
+{
+    (void)state;
+    struct media_world *world = media_world_new(NULL);
+    (void)media_world_track(world, &audio, true, false);
+    media_world_start(world);
+    struct media_agreement agreement = media_world_agreement(&audio, "0");
+    struct media_track_stats got[3];
+    for (unsigned i = 0; i < 3; i++) {
+        for (int side = 0; side < 2; side++) {
+            agreement.send = side == 0 && i != 1;
+            agreement.receive = side == 1 && i != 1;
+            assert_true(media_agree(world->sides[side], world->now, 0, &agreement));
+        }
+        media_world_run(world, (i + 1) * 10 * TIME_S);
+        got[i] = media_world_stats(world, 1, 0);
+    }
+    assert_true(got[2].in.concealedSamples < 48000 / 10);
+    assert_true(got[1].in.totalSamplesReceived < got[0].in.totalSamplesReceived + 48000 / 2);
+    assert_true(got[2].quality.intact > 980);
+    assert_true(got[2].quality.mos > 4000);
+    media_world_free(world);
+}
+
 // ------------------------------------------------------------------------------------------- moves
 
 static void piece_of(struct media_world *world, uint32_t ssrc, uint16_t sequence, const char *mid)
@@ -325,6 +350,7 @@ int main(void)
         cmocka_unit_test(test_media_change_of_numbers_goes_on),
         cmocka_unit_test(test_media_change_back_after_a_goodbye),
         cmocka_unit_test(test_media_change_stragglers_bring_nothing_back),
+        cmocka_unit_test(test_media_change_held_sound_is_not_concealed),
         cmocka_unit_test(test_media_change_of_section),
         cmocka_unit_test(test_media_change_rejected_sections_claim_nothing),
     };

@@ -132,6 +132,7 @@ struct media_stream_in {
     char rid[RTP_DEMUX_RID_MAX + 1];
     bool bye; // it said goodbye
     nanotime bye_at;
+    bool held; // the section receives nothing for now
     bool keyframe_wanted;
     nanotime keyframe_asked; // TIME_NEVER: not yet
     uint64_t nacks, plis, firs;
@@ -336,6 +337,7 @@ enum media_drop media_take(struct media *m, nanotime now, struct media_stream_in
 bool media_playout_poll(struct media *m, nanotime now, struct media_output *out);
 nanotime media_receive_deadline(const struct media *m);
 void media_stream_free(struct media_stream_in *s);
+void media_streams_hold(struct media *m, unsigned track); // nothing of it is received from now on
 void media_streams_expire(struct media *m, nanotime now); // those that said goodbye some time ago
 // What the SDES of a datagram tells of streams, with room made for them.
 void media_streams_learn(struct media *m, nanotime now, struct bytes datagram);

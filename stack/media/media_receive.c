@@ -128,9 +128,9 @@ static void stream_restart(struct media_stream_in *s, uint16_t sequence)
 // once more: browsers say goodbye for a track that is held, and go on under the same SSRC.
 static void stream_return(struct media *m, nanotime now, struct media_stream_in *s)
 {
-    if (now - s->bye_at < LATE_MOST)
+    if (s->bye && now - s->bye_at < LATE_MOST)
         return;
-    s->bye = false;
+    s->bye = s->held = false;
     if (s->audio)
         audio_buffer_restart(s->audio, s->codec->clock_rate, s->codec->sample_rate);
     trace(&m->trace, now, "stream %08x of '%s' is back", s->ssrc, m->tracks[s->track].label);
@@ -201,6 +201,18 @@ static void stream_forget(struct media *m, const struct rtp_demux_stream *stream
         stream_leave(m, stream->index);
     if (!stream->signalled)
         rtp_demux_forget(m->demux, stream->ssrc);
+}
+
+void media_streams_hold(struct media *m, unsigned track)
+{
+    for (unsigned i = 0; i < m->streams_count; i++) {
+        struct media_stream_in *s = &m->streams[i];
+        if (!s->used || s->track != track)
+            continue;
+        s->held = true;
+        if (s->audio)
+            audio_buffer_drain(s->audio);
+    }
 }
 
 void media_streams_expire(struct media *m, nanotime now)
@@ -500,7 +512,7 @@ static enum media_drop input(struct media *m, nanotime now, struct bytes datagra
         stream_restart(s, packet.sequence);
         media_ccfb_note(m, now, s, packet.sequence, datagram.len);
     }
-    if (s->bye)
+    if (s->bye || s->held)
         stream_return(m, now, s);
     if (values.has & 1u << RTP_RID)
         (void)bytes_copy_text(values.rid, s->rid, sizeof s->rid);
