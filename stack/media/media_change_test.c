@@ -273,6 +273,30 @@ static void test_media_change_held_sound_is_not_concealed(void **state)
     media_world_free(world);
 }
 
+// Nor is anything asked for of it, though a key frame was waited for.
+static void test_media_change_held_video_is_not_asked_for(void **state)
+{
+    (void)state;
+    struct media_world *world = media_world_new(NULL);
+    (void)media_world_track(world, &video, true, false);
+    media_world_start(world);
+    media_world_run(world, 2 * TIME_S);
+    world->paths[0].loss = RNG_BILLION / 5;
+    world->paths[1].loss = RNG_BILLION; // nothing is repaired
+    media_world_run(world, 4 * TIME_S);
+    struct media_agreement agreement = media_world_agreement(&video, "0");
+    agreement.send = agreement.receive = false;
+    for (int side = 0; side < 2; side++)
+        assert_true(media_agree(world->sides[side], world->now, 0, &agreement));
+    struct media_track_stats before = media_world_stats(world, 1, 0);
+    assert_true(before.in.pliCount > 2);
+    media_world_run(world, 10 * TIME_S);
+    struct media_track_stats after = media_world_stats(world, 1, 0);
+    assert_int_equal(after.in.pliCount, before.in.pliCount);
+    assert_int_equal(after.in.nackCount, before.in.nackCount);
+    media_world_free(world);
+}
+
 // ------------------------------------------------------------------------------------------- moves
 
 static void piece_of(struct media_world *world, uint32_t ssrc, uint16_t sequence, const char *mid)
@@ -351,6 +375,7 @@ int main(void)
         cmocka_unit_test(test_media_change_back_after_a_goodbye),
         cmocka_unit_test(test_media_change_stragglers_bring_nothing_back),
         cmocka_unit_test(test_media_change_held_sound_is_not_concealed),
+        cmocka_unit_test(test_media_change_held_video_is_not_asked_for),
         cmocka_unit_test(test_media_change_of_section),
         cmocka_unit_test(test_media_change_rejected_sections_claim_nothing),
     };

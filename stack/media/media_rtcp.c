@@ -231,6 +231,12 @@ static void write_extended(struct media *m, nanotime now, struct writer *w, bool
 
 // ---------------------------------------------------------------------------------------- feedback
 
+// Is there anything to ask for of it?
+static bool is_awaited(const struct media *m, const struct media_stream_in *s)
+{
+    return is_told_of(m, s) && !s->held;
+}
+
 // What has no room in a datagram is not taken for it: it stays due, for the next.
 
 static void write_nack(struct media *m, nanotime now, struct writer *w, struct media_stream_in *s)
@@ -324,7 +330,7 @@ static void write_feedback(struct media *m, nanotime now, struct writer *w)
     for (unsigned k = 0; k < m->streams_count; k++) {
         unsigned i = (first + k) % m->streams_count;
         struct media_stream_in *s = &m->streams[i];
-        if (!is_told_of(m, s))
+        if (!is_awaited(m, s))
             continue;
         if (s->keyframe_wanted)
             write_keyframe(m, now, w, s);
@@ -341,7 +347,7 @@ static bool feedback_exists(const struct media *m, nanotime now)
 {
     for (unsigned i = 0; i < m->streams_count; i++) {
         const struct media_stream_in *s = &m->streams[i];
-        if (is_told_of(m, s) && (s->keyframe_wanted || (s->nack && nack_deadline(s->nack) <= now)))
+        if (is_awaited(m, s) && (s->keyframe_wanted || (s->nack && nack_deadline(s->nack) <= now)))
             return true;
     }
     return m->remb_bps != 0;
@@ -531,7 +537,7 @@ static void wishes(struct media *m, nanotime now)
     remb_wish(m, now);
     for (unsigned i = 0; i < m->streams_count; i++) {
         struct media_stream_in *s = &m->streams[i];
-        if (is_told_of(m, s) && s->video && frame_buffer_needs_keyframe(s->video) &&
+        if (is_awaited(m, s) && s->video && frame_buffer_needs_keyframe(s->video) &&
             !s->keyframe_wanted &&
             (s->keyframe_asked == TIME_NEVER || now - s->keyframe_asked >= keyframe_again(m)))
             media_keyframe_want(m, now, s);
@@ -579,7 +585,7 @@ nanotime media_rtcp_deadline(const struct media *m)
     at = time_min(at, limit_deadline(m));
     for (unsigned i = 0; i < m->streams_count; i++) {
         const struct media_stream_in *s = &m->streams[i];
-        if (!is_told_of(m, s))
+        if (!is_awaited(m, s))
             continue;
         if (s->nack)
             at = time_min(at, nack_deadline(s->nack));
