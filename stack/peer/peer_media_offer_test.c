@@ -238,6 +238,7 @@ static void test_peer_media_answer_rejects_what_is_not_bundled(void **state)
     } rows[] = {{"a=group:BUNDLE v data a\r\n", "video:v application:data audio:a"},
                 {"a=group:BUNDLE v data\r\n", "video:v application:data audio:a!"},
                 {"a=group:BUNDLE data a\r\n", "video:v! application:data audio:a"},
+                {"a=group:BUNDLE v a\r\n", "video:v application:data! audio:a"},
                 {"", "video:v! application:data audio:a!"}};
     for (unsigned i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct wire *wire = wire_new(3, NULL);

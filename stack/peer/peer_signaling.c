@@ -173,12 +173,23 @@ static void offer_again(struct peer *p, nanotime now)
         offer_begin(p, now);
 }
 
+// The section of the data channels, unless it is rejected, closed (RFC 8841 10.3) while there are
+// others, or has another transport than them.
+static const struct sdp_media *data_in_use(const struct sdp_media *transport)
+{
+    const struct sdp_media *data = sdp_data_media(&theirs);
+    bool closed = data && data->has_sctp_port && data->sctp_port == 0;
+    bool in_use = data && (data->port != 0 || data->bundle_only) && !closed;
+    return in_use && transport && sdp_is_bundled(&theirs, data, transport) ? data : NULL;
+}
+
 static void write_answer(struct peer *p, nanotime now, struct peer_output *out)
 {
     enum sdp_outcome outcome = sdp_parse(text_bytes(&p->accepted), &theirs);
     (void)outcome; // it was taken before
     struct sdp_local local =
         local_description(p, answer_setup(p, theirs.media[p->remote_section].setup));
+    local.no_data = !data_in_use(&theirs.media[p->remote_section]);
     peer_media_answer(p, now, &theirs, &local);
     text_clear(&p->description);
     sdp_write_answer(&p->description, &local, &theirs);
@@ -395,15 +406,6 @@ static const char *association_check(const struct peer *p, const struct sdp_medi
     return NULL;
 }
 
-// The section of the data channels, unless it is rejected, or closed (RFC 8841 10.3) while there
-// are others.
-static const struct sdp_media *data_in_use(void)
-{
-    const struct sdp_media *data = sdp_data_media(&theirs);
-    bool closed = data && data->has_sctp_port && data->sctp_port == 0;
-    return data && (data->port != 0 || data->bundle_only) && !closed ? data : NULL;
-}
-
 // RFC 9429 5.7: the offer is as if it had never been. What was gathered for it is kept: nobody took
 // that offer, so credentials and candidates serve for the answer as well.
 static void rollback(struct peer *p, nanotime now)
@@ -438,7 +440,7 @@ static bool rejects_tagged(const struct peer *p, const struct sdp_media *transpo
 // Everything that can be wrong, before anything is changed.
 static const char *description_check(struct peer *p, bool answer, enum dtls_role *role)
 {
-    const struct sdp_media *media = transport_of_theirs(p, answer), *data = data_in_use();
+    const struct sdp_media *media = transport_of_theirs(p, answer), *data = data_in_use(media);
     const char *why = state_check(p, answer);
     if (!why && (data || (!p->media && !p->config.take_media)))
         why = sdp_data_check(&theirs, sdp_data_media(&theirs), p->config.ice_only);
@@ -503,9 +505,9 @@ static void take_description(struct peer *p, nanotime now, struct bytes text, bo
         ice_agent_set_remote(p->ice, now, media->ufrag, media->pwd, theirs.ice_lite);
     }
     if (!p->config.ice_only && !p->dtls)
-        peer_data_start(p, now, media, data_in_use(), role);
+        peer_data_start(p, now, media, data_in_use(media), role);
     else if (p->dtls)
-        peer_data_change(p, now, data_in_use());
+        peer_data_change(p, now, data_in_use(media));
     if (!answer && !p->gathering_started)
         start_gathering(p, now);
     // The copy comes last of what reads `text`, which may be what `accepted` held.

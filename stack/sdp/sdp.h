@@ -132,7 +132,7 @@ struct sdp_local {
     // unless they have their place already. NULL: a first offer.
     const struct sdp *agreed;
     struct bytes data_mid; // of a data section that is new; empty: a number that no other has
-    bool no_data;          // an offer without data channels: none, or their section disabled
+    bool no_data;          // without data channels: none, or their section disabled or rejected
 };
 // At most SDP_MEDIA_MAX sections in all.
 void sdp_write_offer(struct text *to, const struct sdp_local *local);

@@ -472,7 +472,7 @@ static unsigned put_group_answered(struct text *to, const struct sdp_local *loca
 void sdp_write_answer(struct text *to, const struct sdp_local *local, const struct sdp *offer)
 {
     const struct sdp_media *data = sdp_data_media(offer);
-    data = data_is_refused(data) ? NULL : data;
+    data = local->no_data || data_is_refused(data) ? NULL : data;
     put_session(to, local);
     unsigned tagged = put_group_answered(to, local, offer, data);
     for (unsigned i = 0; i < offer->media_count; i++) {
