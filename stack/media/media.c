@@ -315,8 +315,10 @@ bool media_agree(struct media *m, nanotime now, unsigned track,
     agreement_of_session(m);
     trace(&m->trace, now, "'%s' is %s: mid %s%s%s", t->label, t->codec ? t->codec->name : "nothing",
           t->mid, t->agreement.send ? ", sends" : "", t->agreement.receive ? ", receives" : "");
-    if (m->started)
+    if (m->started) {
         media_send_start(m, now, t);
+        media_share(m, now); // tracks and layers may be fewer, or more
+    }
     return true;
 }
 

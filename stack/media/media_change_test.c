@@ -297,6 +297,33 @@ static void test_media_change_held_video_is_not_asked_for(void **state)
     media_world_free(world);
 }
 
+// RFC 8853 5.3.4: a layer that the new answer does not take is sent no more, one that it takes is.
+static void test_media_change_of_layers_taken(void **state)
+{
+    (void)state;
+    struct media_config configs[2] = {{.control = MEDIA_FIXED, .max_bps = 5000000},
+                                      {.control = MEDIA_FIXED, .max_bps = 5000000}};
+    struct media_world *world = media_world_new(configs);
+    struct media_track_config config = video;
+    config.bitrate = 900000;
+    config.layers[0] = (struct media_layer){"q", 4, 100000};
+    config.layers[1] = (struct media_layer){"f", 1, 700000};
+    config.layers_count = 2;
+    (void)media_world_track(world, &config, true, false);
+    media_world_start(world);
+    struct media_agreement agreement = media_world_agreement(&config, "0");
+    agreement.receive = false;
+    for (unsigned i = 0; i < 3; i++) {
+        uint64_t before = media_world_stats(world, 0, 0).layers[1].out.framesSent;
+        agreement.layer_taken[1] = i != 1;
+        assert_true(media_agree(world->sides[0], world->now, 0, &agreement));
+        media_world_run(world, (i + 1) * 2 * TIME_S);
+        uint64_t sent = media_world_stats(world, 0, 0).layers[1].out.framesSent - before;
+        assert_in_range(sent, i == 1 ? 0 : 45, i == 1 ? 1 : 51);
+    }
+    media_world_free(world);
+}
+
 // ------------------------------------------------------------------------------------------- moves
 
 static void piece_of(struct media_world *world, uint32_t ssrc, uint16_t sequence, const char *mid)
@@ -376,6 +403,7 @@ int main(void)
         cmocka_unit_test(test_media_change_stragglers_bring_nothing_back),
         cmocka_unit_test(test_media_change_held_sound_is_not_concealed),
         cmocka_unit_test(test_media_change_held_video_is_not_asked_for),
+        cmocka_unit_test(test_media_change_of_layers_taken),
         cmocka_unit_test(test_media_change_of_section),
         cmocka_unit_test(test_media_change_rejected_sections_claim_nothing),
     };
