@@ -78,7 +78,7 @@ bool cli_load(struct scenario_set *set, char **paths, unsigned count);
 // Keep those that `filter` fits: the whole id or cell of one, else a part of an id, name or cell.
 void cli_filter(struct scenario_set *set, const char *filter);
 
-// Write and free. False: stdout is gone.
+// Write and free, control characters as blanks. False: stdout is gone.
 bool cli_print(struct text *text);
 
 #endif

@@ -164,8 +164,19 @@ void cli_filter(struct scenario_set *set, const char *filter)
     set->count = kept;
 }
 
+// Nothing of a file moves the cursor of who reads about it.
+static void tame(struct text *text)
+{
+    for (char *at = text->at, *end = at + text->len; at && at < end;) {
+        char *line = memchr(at, '\n', (size_t)(end - at));
+        text_one_line(at, (size_t)((line ? line : end) - at));
+        at = line ? line + 1 : end;
+    }
+}
+
 bool cli_print(struct text *text)
 {
+    tame(text);
     bool whole = text->len == 0 || fwrite(text->at, 1, text->len, stdout) == text->len;
     text_free(text);
     if (fflush(stdout) == 0 && whole)

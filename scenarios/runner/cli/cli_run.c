@@ -128,6 +128,8 @@ static int cannot(const char *why)
 // that is killed leaves none, rather than that of another.
 static bool prepare_reports(const struct run_command *command, struct err *err)
 {
+    if (strcmp(command->json, command->junit) == 0 && strncmp(command->json, "/dev/", 5) != 0)
+        return err_set(err, "--json and --junit: expected two files, got %.200s", command->json);
     return folder_make(command->out, err) && file_can_write(command->json, err) &&
            file_can_write(command->junit, err) && file_remove(command->json, err) &&
            file_remove(command->junit, err);

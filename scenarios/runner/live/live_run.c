@@ -19,6 +19,7 @@
 #define STDERR_MAX ((size_t)256 * 1024) // of one program, into the trace
 #define START_PATIENCE (20 * TIME_S)    // from the start of the programs to their first answer
 #define SETTLE_PATIENCE (2 * TIME_S)
+#define END_PATIENCE_MS 100 // from the end of its stdout to its own
 #define COTURN_ARGS_MAX 40
 #define DEVICE_MTU 1500
 #define EXIT_NOT_INSTALLED 127 // of an adapter whose stack is missing
@@ -183,8 +184,9 @@ static void program_gone(struct run *run, struct program *p)
     if (p->writing)
         live_net_unwatch(run->live->net, p->process.in);
     p->writing = false;
+    bool closed = !live_process_is_over(&p->process, END_PATIENCE_MS);
     int status = live_process_end(&p->process);
-    const char *how = ending(run, status);
+    const char *how = closed ? "it closed its stdout" : ending(run, status);
     bool missing = WIFEXITED(status) && WEXITSTATUS(status) == EXIT_NOT_INSTALLED;
     if (p->peer && !live_adapter_closing(p->peer->peer))
         live_adapter_fail(p->peer->peer, run_now(run), missing, "%s before the run was over", how);

@@ -6,11 +6,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mount.h>
+#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -233,12 +235,13 @@ bool live_process_start(struct live_process *process, const struct live_command 
     return true;
 }
 
-bool live_process_ended(struct live_process *process, int *status)
+bool live_process_is_over(const struct live_process *process, int ms)
 {
-    if (process->pid <= 0 || waitpid(process->pid, status, WNOHANG) != process->pid)
-        return false;
-    process->pid = 0;
-    return true;
+    struct pollfd end = {.fd = pidfd_open(process->pid, 0), .events = POLLIN};
+    bool over = end.fd < 0 || poll(&end, 1, ms) != 0;
+    if (end.fd >= 0)
+        close(end.fd);
+    return over;
 }
 
 int live_process_end(struct live_process *process)

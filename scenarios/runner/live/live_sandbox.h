@@ -45,7 +45,7 @@ bool live_process_start(struct live_process *process, const struct live_command 
                         bool *missing, struct err *err);
 // Kill it if it has not ended, and say how it ended, as waitpid has it.
 int live_process_end(struct live_process *process);
-// Has it ended by itself? Then the status is told, and pid is 0.
-bool live_process_ended(struct live_process *process, int *status);
+// Is it over by itself, or is it within `ms`? What it had open is closed a little before.
+bool live_process_is_over(const struct live_process *process, int ms);
 
 #endif
