@@ -5,6 +5,7 @@
 #include "scenarios/runner/socket/socket_address.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -30,14 +31,21 @@ struct socket_streams {
     unsigned max;
     unsigned used; // none from here on is taken
     unsigned turn; // of those that are ready
+    int spare;     // given up for who cannot be taken in; -1: there is none
     uint8_t buffer[READ_MAX];
 };
+
+static int spare_open(void)
+{
+    return open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
 
 struct socket_streams *socket_streams_new(unsigned max)
 {
     struct socket_streams *streams = mem_zero(1, sizeof *streams);
     streams->at = mem_zero(max, sizeof *streams->at);
     streams->max = max;
+    streams->spare = spare_open();
     return streams;
 }
 
@@ -50,6 +58,8 @@ void socket_streams_free(struct socket_streams *streams)
             close(streams->at[i].fd);
         free(streams->at[i].out);
     }
+    if (streams->spare >= 0)
+        close(streams->spare);
     free(streams->at);
     free(streams);
 }
@@ -240,6 +250,20 @@ void socket_streams_ready(struct socket_streams *streams, const struct pollfd *p
     streams->turn = 0;
 }
 
+// The system has no descriptor left: who waits would wake us for ever. With the spare one a client
+// sees itself closed. False: nobody waits any more, or there is no spare one.
+static bool turn_away(struct socket_streams *streams, const struct connection *listener)
+{
+    if (streams->spare < 0)
+        return false;
+    close(streams->spare);
+    int fd = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC);
+    if (fd >= 0)
+        close(fd);
+    streams->spare = spare_open();
+    return fd >= 0;
+}
+
 static bool take_incoming(struct socket_streams *streams, struct connection *listener,
                           struct socket_stream_event *out)
 {
@@ -247,7 +271,9 @@ static bool take_incoming(struct socket_streams *streams, struct connection *lis
     socklen_t len = sizeof name;
     int fd = accept4(listener->fd, &name.any, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0) {
-        listener->ready = 0;
+        bool full = errno == EMFILE || errno == ENFILE;
+        if (!full || !turn_away(streams, listener))
+            listener->ready = 0;
         return false;
     }
     struct connection *slot = slot_take(streams);
