@@ -8,7 +8,8 @@
 //   alice.state == connected at 12s            true at that moment
 //   alice.ice.state == connected from 1s to 9s true all that time
 //   turn.allocations >= 2 and alice.path == relay within 5s
-//   no packet at home.outside matches "udp port 53"      pcap filter, over the whole run
+//   no packet at home.outside matches "udp port 53"      pcap filter, over the whole run; addresses
+//                                              as numbers: no resolver is asked
 //   packets at alice matching "udp" <= 40
 //   packets at alice.clear matching "udp[8] = 0x90" > 9  before and after SRTP: see clear-capture
 //   line of alice.offer matches "a=group:BUNDLE *"       the latest one: a line that is this, '*'

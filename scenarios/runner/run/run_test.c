@@ -270,6 +270,10 @@ static void test_expect_refuses_with_a_reason(void **state)
          "\"no line of alice.offer matches \"a=crypto:* within 2s\""},
         {"no packet at alice matches \"",
          "expected the end of a text in quotes, got '' in \"no packet at alice matches \"\""},
+        {"no packet at alice matches \"host localhost\"",
+         "expected a pcap filter, got 'host localhost': unknown host 'localhost'"},
+        {"no packet at alice matches \"net loopback\"",
+         "expected a pcap filter, got 'net loopback': unknown network 'loopback'"},
         {"as calculated", "expected 'computed', got 'calculated' in \"as calculated\""},
         {"", "expected the name of a metric, got the end of \"\""},
     };
