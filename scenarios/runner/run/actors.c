@@ -18,6 +18,18 @@ const struct peer_stats *peer_stats_now(struct run_peer *peer)
     return &peer->stats;
 }
 
+bool peer_is_relayed(struct run_peer *peer)
+{
+    const struct peer_stats *stats = peer_stats_now(peer);
+    const struct ice_candidate *local = &stats->selected.local;
+    if (!stats->has_selected)
+        return false;
+    bool own = addr_is_none(&local->base); // not told
+    for (unsigned i = 0; i < peer->scenario->interfaces; i++)
+        own |= ip_equal(&local->base.ip, &peer->scenario->ips[i]);
+    return local->type == ICE_RELAY || !own;
+}
+
 static void peer_send(struct run *run, struct run_peer *peer, const struct datagram *datagram)
 {
     invariants_at_send(run, peer, datagram);

@@ -103,12 +103,9 @@ static struct value get_path(struct run *run, const struct metric_ref *ref)
         return word(live_run_path(run, peer));
     if (!stats->has_selected)
         return word("none");
-    bool relay =
-        stats->selected.local.type == ICE_RELAY || stats->selected.remote.type == ICE_RELAY;
-    if (peer->session != NO_SESSION) {
-        const struct peer_stats *other = peer_stats_now(&run->peers[peer->remote]);
-        relay |= other->has_selected && other->selected.local.type == ICE_RELAY;
-    }
+    bool relay = peer_is_relayed(peer) || stats->selected.remote.type == ICE_RELAY;
+    if (peer->session != NO_SESSION)
+        relay |= peer_is_relayed(&run->peers[peer->remote]);
     return word(relay ? "relay" : "direct");
 }
 

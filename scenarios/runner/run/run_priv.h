@@ -153,6 +153,9 @@ void actor_wake(struct run *run, unsigned waker);
 void peer_pump(struct run *run, struct run_peer *peer);
 void server_pump(struct run *run, struct run_server *server);
 const struct peer_stats *peer_stats_now(struct run_peer *peer);
+// Its selected pair sends by a relay. A candidate of that pair need not be called so: where the
+// relay is behind a NAT, its base is one, and it is peer-reflexive (RFC 8445 7.2.5.3.1).
+bool peer_is_relayed(struct run_peer *peer);
 
 void signal_post(struct run *run, struct run_peer *from, bool candidate, bool answer,
                  struct bytes bytes); // signaling.c

@@ -153,6 +153,27 @@ static void test_run_at_and_during_are_exact(void **state)
     assert_in_range(got.ended_at, 2 * TIME_S, 2100 * TIME_MS); // broken at the first change
 }
 
+// A relay behind a NAT is seen from outside by another address than it gave: what it relays is
+// relayed all the same.
+static void test_run_relay_behind_a_nat_is_a_relay(void **state)
+{
+    (void)state;
+    struct outcome got = run_text("limit: 10s\n"
+                                  "name: relay\n"
+                                  "network: {lans: {home: {}}}\n"
+                                  "servers: {turn: {at: home}}\n"
+                                  "peers:\n"
+                                  "  alice: {at: home, ice-servers: [turn], relay-only: true}\n"
+                                  "  bob: {at: wan}\n"
+                                  "session: {ice-only: true}\n"
+                                  "expect:\n"
+                                  "  - alice.selected is prflx within 2s\n"
+                                  "  - alice.path is relay and bob.path is relay within 2s\n"
+                                  "  - as computed within 2s\n",
+                                  1);
+    assert_string_equal(got.why, "");
+}
+
 // An expectation of a moment is judged when all that happens at that moment has.
 static void test_run_moments_are_whole(void **state)
 {
@@ -315,6 +336,7 @@ int main(void)
         cmocka_unit_test(test_run_says_which_packet_was_filtered),
         cmocka_unit_test(test_run_says_that_consent_expired),
         cmocka_unit_test(test_run_at_and_during_are_exact),
+        cmocka_unit_test(test_run_relay_behind_a_nat_is_a_relay),
         cmocka_unit_test(test_run_moments_are_whole),
         cmocka_unit_test(test_run_counts_packets_by_filter),
         cmocka_unit_test(test_run_same_seed_same_bytes),

@@ -80,7 +80,8 @@ static bool session_holds(struct run *run, const struct scenario_session *sessio
     if (!a->has_selected || !b->has_selected || !a->selected.nominated || !b->selected.nominated ||
         a->state != PEER_CONNECTED || b->state != PEER_CONNECTED)
         return false;
-    bool relay = a->selected.local.type == ICE_RELAY || b->selected.local.type == ICE_RELAY;
+    bool relay = peer_is_relayed(&run->peers[session->offerer]) ||
+                 peer_is_relayed(&run->peers[session->answerer]);
     return relay == (computed->outcome == OUTCOME_RELAY) && types_fit(a, computed->types_offerer) &&
            types_fit(b, computed->types_answerer);
 }
