@@ -311,6 +311,7 @@ struct choice {
     unsigned types[2];    // local types: of the side that chooses, of the other
     unsigned least, most; // priority in the worst and best case, by types alone
     bool relayed;
+    bool may_relay; // of several
 };
 
 // RFC 8445 6.1.2.3: the lesser of both priorities decides, then the greater.
@@ -365,6 +366,7 @@ static bool best(const struct agent *agent, const struct agent *other, struct ch
         out->types[0] |= choice.types[0];
         out->types[1] |= choice.types[1];
         out->relayed &= choice.relayed;
+        out->may_relay |= choice.relayed;
     }
     return any;
 }
@@ -402,7 +404,7 @@ static struct oracle_outcome outcome_of(struct arena *arena, const struct oracle
     bool turned = a->peer->config.ice_lite;
     struct choice choice;
     if (!best(turned ? b : a, turned ? a : b, &choice))
-        return (struct oracle_outcome){OUTCOME_NONE, 0, 0, because_none(o)};
+        return (struct oracle_outcome){OUTCOME_NONE, .because = because_none(o)};
     unsigned offerer = choice.types[turned], answerer = choice.types[!turned];
     const char *because = arena_printf(
         arena, "%s: %s has %s, %s has %s",
@@ -411,7 +413,7 @@ static struct oracle_outcome outcome_of(struct arena *arena, const struct oracle
             : "direct checks are answered",
         a->peer->name, types_text(arena, offerer), b->peer->name, types_text(arena, answerer));
     return (struct oracle_outcome){choice.relayed ? OUTCOME_RELAY : OUTCOME_DIRECT, offerer,
-                                   answerer, because};
+                                   answerer, because, choice.may_relay && !choice.relayed};
 }
 
 // Why offer and answer do not come about; NULL: they do.
@@ -438,7 +440,7 @@ struct oracle_outcome oracle_compute(struct arena *arena, const struct scenario 
 {
     const char *unagreed = agreement_missing(scenario, session);
     if (unagreed)
-        return (struct oracle_outcome){OUTCOME_NONE, 0, 0, unagreed};
+        return (struct oracle_outcome){OUTCOME_NONE, .because = unagreed};
     struct oracle *o = mem_zero(1, sizeof *o);
     o->net.scenario = scenario;
     const unsigned peers[] = {session->offerer, session->answerer};

@@ -15,6 +15,7 @@ struct oracle_outcome {
     // ice_candidate_type.
     unsigned types_offerer, types_answerer;
     const char *because; // one clause for a report, static or in the arena
+    bool may_relay;      // OUTCOME_DIRECT: a pair by a relay is as good as the best one without
 };
 
 struct oracle_outcome oracle_compute(struct arena *arena, const struct scenario *scenario,

@@ -82,8 +82,8 @@ static bool session_holds(struct run *run, const struct scenario_session *sessio
         return false;
     bool relay = peer_is_relayed(&run->peers[session->offerer]) ||
                  peer_is_relayed(&run->peers[session->answerer]);
-    return relay == (computed->outcome == OUTCOME_RELAY) && types_fit(a, computed->types_offerer) &&
-           types_fit(b, computed->types_answerer);
+    bool fits = relay == (computed->outcome == OUTCOME_RELAY) || (relay && computed->may_relay);
+    return fits && types_fit(a, computed->types_offerer) && types_fit(b, computed->types_answerer);
 }
 
 static bool computed_holds(struct run *run, struct watch *watch, bool say)
