@@ -235,6 +235,8 @@ static const struct wrong host_wrong[] = {
     {PEER(", ice-servers: [a]"), "3:36: expected the name of a server, got 'a'"},
     {PEER(", role: master"), "3:28: expected controlled or controlling, got 'master'"},
     {PEER(", dtls: client"), "3:28: expected auto, active or passive, got 'client'"},
+    {PEER(", ice-lite: true, relay-only: true"),
+     "3:50: expected ice-lite without relay-only, got both: it has host candidates alone"},
     {PEER(", mtu: 560"), "3:27: expected a size, such as 64KiB, from 561 to 65507, got '560'"},
     {"name: x\nservers: {turn: {at: wan}}\npeers: {a: {at: wan, mtu: 612, ice-servers: [turn]}, b: "
      "{at: wan}}\n",

@@ -350,6 +350,10 @@ static bool peer_load(struct load *load, unsigned index)
     if (!nodes.at)
         return err_at(load->err, pair->key->mark, "expected 'at' of peer '%s', got none",
                       peer->name);
+    if (peer->config.ice_lite && peer->config.relay_only) // RFC 8445 2.5
+        return err_at(
+            load->err, yaml_get(pair->value, "relay-only")->mark,
+            "expected ice-lite without relay-only, got both: it has host candidates alone");
     if (!interfaces_load(load, nodes.at, peer) ||
         (nodes.ice_servers && !ice_servers_load(load, nodes.ice_servers, peer)) ||
         (nodes.mtu && !mtu_load(load, nodes.mtu, peer)) ||

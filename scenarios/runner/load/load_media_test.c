@@ -527,7 +527,8 @@ static const struct wrong expect_wrong[] = {
                                   "'media.probes'? (simrtc metrics lists them)"},
     {EXPECT("a.audio.codec == 3"), "4:10: expected one of opus PCMU PCMA G722 VP8 VP9 H264 AV1, "
                                    "got '3' in \"a.audio.codec == 3\""},
-    {EXPECT("a.audio.sends > 1"), "4:10: expected true or false, got '1' in \"a.audio.sends > 1\""},
+    {EXPECT("a.audio.sends == 1"),
+     "4:10: expected true or false, got '1' in \"a.audio.sends == 1\""},
     {EXPECT("a.audio.effective-loss < 3"),
      "4:10: expected a percentage such as 2.5%, got '3' in \"a.audio.effective-loss < 3\""},
 };

@@ -215,7 +215,7 @@ static void test_call_stats_of_a_quiet_run(void **state)
 {
     (void)state;
     struct trial trial = trial_of("name: quiet\npeers: {alice: {at: wan}, bob: {at: wan}}\n"
-                                  "limit: 5s\nsession: {offerer: alice, at: 9s, audio: opus}\n",
+                                  "limit: 5s\nsession: {offerer: alice, at: 5s, audio: opus}\n",
                                   false, TIME_S);
     struct text text = {0};
     assert_true(run_stats(trial.run, &text));

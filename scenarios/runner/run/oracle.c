@@ -385,21 +385,30 @@ static const char *types_text(struct arena *arena, unsigned types)
     return text;
 }
 
+static bool is_lite_pair(const struct oracle *o)
+{
+    return o->sides[0].peer->config.ice_lite && o->sides[1].peer->config.ice_lite;
+}
+
 static const char *because_none(const struct oracle *o)
 {
     const struct agent *a = &o->sides[0], *b = &o->sides[1];
-    if (a->peer->config.ice_lite && b->peer->config.ice_lite)
-        return "two lite agents make no checks";
     if (a->candidates_count == 0 || b->candidates_count == 0)
         return "one side has no candidates";
     if (a->untold && b->untold)
         return "neither side hears of a candidate";
+    if (is_lite_pair(o))
+        return "two lite agents make no checks, and one does not hear of a candidate";
     return "no check gets an answer, and no relay is in reach of both";
 }
 
 static struct oracle_outcome outcome_of(struct arena *arena, const struct oracle *o)
 {
     const struct agent *a = &o->sides[0], *b = &o->sides[1];
+    // RFC 8445 8.2: two of them take a pair by what they were told of it.
+    if (is_lite_pair(o) && a->candidates_count && b->candidates_count && !a->untold && !b->untold)
+        return (struct oracle_outcome){OUTCOME_DIRECT, BIT(ICE_HOST), BIT(ICE_HOST),
+                                       .because = "two lite agents ask no pair whether it works"};
     // A lite side makes no checks, so the other one chooses.
     bool turned = a->peer->config.ice_lite;
     struct choice choice;

@@ -229,7 +229,8 @@ static void test_oracle_peers_of_many_kinds(void **state)
     // ... but one public address is enough, and shows the other's.
     check(compute(HOMES PEERS("a", "wan", "ice-servers: []")), OUTCOME_DIRECT, PRFLX, HOST);
     check(compute(HOMES PEERS("wan", "a", "ice-servers: []")), OUTCOME_DIRECT, HOST, PRFLX);
-    check(compute(HOMES PEERS("a", "wan", "ice-lite: true")), OUTCOME_NONE, 0, 0);
+    // RFC 8445 8.2: two lite agents take a pair without asking whether it works.
+    check(compute(HOMES PEERS("a", "wan", "ice-lite: true")), OUTCOME_DIRECT, HOST, HOST);
     check(compute(HOMES
                   "servers: {stun: {at: wan}}\npeers: {alice: {at: wan, ice-lite: true}, bob: "
                   "{at: b, " STUN "}}\nsession:\n"),

@@ -194,6 +194,19 @@ static void test_run_relay_behind_a_nat_may_be_best(void **state)
     assert_string_equal(got.why, "");
 }
 
+static void test_run_two_lite_peers_are_as_computed(void **state)
+{
+    (void)state;
+    struct outcome got = run_text("limit: 10s\n"
+                                  "name: lite\n"
+                                  "peers: {alice: {at: wan, ice-lite: true}, bob: {at: wan, "
+                                  "ice-lite: true}}\n"
+                                  "expect: [as computed within 2s]\n"
+                                  "session: {ice-only: true}\n",
+                                  1);
+    assert_string_equal(got.why, "");
+}
+
 // An expectation of a moment is judged when all that happens at that moment has.
 static void test_run_moments_are_whole(void **state)
 {
@@ -358,6 +371,7 @@ int main(void)
         cmocka_unit_test(test_run_at_and_during_are_exact),
         cmocka_unit_test(test_run_relay_behind_a_nat_is_a_relay),
         cmocka_unit_test(test_run_relay_behind_a_nat_may_be_best),
+        cmocka_unit_test(test_run_two_lite_peers_are_as_computed),
         cmocka_unit_test(test_run_moments_are_whole),
         cmocka_unit_test(test_run_counts_packets_by_filter),
         cmocka_unit_test(test_run_same_seed_same_bytes),
