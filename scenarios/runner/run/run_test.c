@@ -207,6 +207,22 @@ static void test_run_two_lite_peers_are_as_computed(void **state)
     assert_string_equal(got.why, "");
 }
 
+// Its first channel of all is one that it cannot open.
+static void test_run_closed_peer_opens_no_channel(void **state)
+{
+    (void)state;
+    struct outcome got = run_text("limit: 3s\n"
+                                  "name: closed\n"
+                                  "peers: {alice: {at: wan}, bob: {at: wan}}\n"
+                                  "session: {ice-only: true}\n"
+                                  "timeline:\n"
+                                  "  - {at: 1s, close: bob}\n"
+                                  "  - {at: 2s, open-channel: {peer: bob, label: more}}\n"
+                                  "expect: [bob.more.refused]\n",
+                                  1);
+    assert_string_equal(got.why, "");
+}
+
 // An expectation of a moment is judged when all that happens at that moment has.
 static void test_run_moments_are_whole(void **state)
 {
@@ -372,6 +388,7 @@ int main(void)
         cmocka_unit_test(test_run_relay_behind_a_nat_is_a_relay),
         cmocka_unit_test(test_run_relay_behind_a_nat_may_be_best),
         cmocka_unit_test(test_run_two_lite_peers_are_as_computed),
+        cmocka_unit_test(test_run_closed_peer_opens_no_channel),
         cmocka_unit_test(test_run_moments_are_whole),
         cmocka_unit_test(test_run_counts_packets_by_filter),
         cmocka_unit_test(test_run_same_seed_same_bytes),

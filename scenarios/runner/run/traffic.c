@@ -77,7 +77,8 @@ void traffic_open(struct run *run, struct run_peer *peer, const struct scenario_
 {
     for (unsigned i = 0; i == 0 || i < channel->count; i++) {
         if (run->ops->channel_open(peer->peer, run_now(run), &channel->config) < 0) {
-            peer->channels[track_index(peer, channel->config.label)].refused = true;
+            unsigned track = track_index(peer, channel->config.label); // the table may move
+            peer->channels[track].refused = true;
             trace(&run->trace, run_now(run), "%s cannot open channel \"%.*s\"",
                   peer->scenario->name, (int)channel->config.label.len,
                   (const char *)channel->config.label.at);
