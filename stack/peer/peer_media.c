@@ -20,7 +20,8 @@ static size_t media_mtu(const struct peer *p)
     bool relays = false;
     for (unsigned i = 0; i < p->config.servers_count; i++)
         relays = relays || p->config.servers[i].kind == PEER_TURN;
-    return peer_mtu(p) - (relays ? RELAY_OVERHEAD : 0) - SECURE_OVERHEAD_MAX;
+    size_t mtu = peer_mtu(p) - (relays ? RELAY_OVERHEAD : 0) - SECURE_OVERHEAD_MAX;
+    return mtu < RTP_PACKET_MAX ? mtu : RTP_PACKET_MAX; // what its packets have room for
 }
 
 static void media_make(struct peer *p)

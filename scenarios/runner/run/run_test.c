@@ -223,6 +223,25 @@ static void test_run_closed_peer_opens_no_channel(void **state)
     assert_string_equal(got.why, "");
 }
 
+// Packets of media have room for RTP_PACKET_MAX bytes, whatever the path could take.
+static void test_run_media_over_a_wide_path(void **state)
+{
+    (void)state;
+    static const char *const tracks[] = {"video: H264", "video: VP9, fec: flexfec", "audio: PCMU"};
+    for (size_t i = 0; i < sizeof tracks / sizeof tracks[0]; i++) {
+        struct text text = {0};
+        text_printf(&text,
+                    "limit: 3s\nname: wide\n"
+                    "peers: {alice: {at: home, mtu: 9000}, bob: {at: home, mtu: 9000}}\n"
+                    "network: {lans: {home: {link: {mtu: 10000}}}}\n"
+                    "session: {media: [{label: x, %s}]}\n"
+                    "expect: [bob.x.in.packetsReceived > 50, bob.x.in.packetsLost == 0]\n",
+                    tracks[i]);
+        assert_string_equal(run_text(text.at, 1).why, "");
+        text_free(&text);
+    }
+}
+
 // An expectation of a moment is judged when all that happens at that moment has.
 static void test_run_moments_are_whole(void **state)
 {
@@ -389,6 +408,7 @@ int main(void)
         cmocka_unit_test(test_run_relay_behind_a_nat_may_be_best),
         cmocka_unit_test(test_run_two_lite_peers_are_as_computed),
         cmocka_unit_test(test_run_closed_peer_opens_no_channel),
+        cmocka_unit_test(test_run_media_over_a_wide_path),
         cmocka_unit_test(test_run_moments_are_whole),
         cmocka_unit_test(test_run_counts_packets_by_filter),
         cmocka_unit_test(test_run_same_seed_same_bytes),
