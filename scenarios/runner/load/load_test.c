@@ -50,13 +50,13 @@ static const char everything[] =
     "    address: 203.0.113.1}\n"
     "  spare: {at: raw, kind: turn}\n"
     "peers:\n"
-    "  alice: {at: [home, wan], ice-servers: [turn, stun], relay-only: true, ice-lite: true,\n"
+    "  alice: {at: [home, wan], ice-servers: [turn, stun], relay-only: true,\n"
     "    role: controlled, tiebreaker: 9, dtls: passive, wrong-fingerprint: true, mtu: 1000,\n"
     "    srtp: [aes-gcm-256, aes-cm-80], sctp-port: 5001, max-message-size: 1MiB, ta: 5ms, "
     "consent-interval: 1s,\n"
     "    consent-timeout: 9s, nomination-wait: 100ms, patience: 20s, gather-timeout: 2s,\n"
     "    turn-lifetime: 100s, turn-channels: true, identity: 0, polite: true}\n"
-    "  bob: {at: raw}\n"
+    "  bob: {at: raw, ice-lite: true}\n"
     "session:\n"
     "  offerer: bob\n"
     "  answerer: alice\n"
@@ -245,8 +245,10 @@ static void test_load_everything_servers_and_peers(void **state)
     assert_string_equal(ip_of(&alice->ips[1]), "198.51.100.1");
     assert_int_equal(alice->servers_count, 2);
     assert_int_equal(alice->servers[0], 1);
-    assert_true(c->relay_only && c->ice_lite && c->force_role && c->wrong_fingerprint && c->polite);
+    assert_true(c->relay_only && !c->ice_lite && c->force_role && c->wrong_fingerprint &&
+                c->polite);
     assert_true(c->turn_channels && alice->identity_given);
+    assert_true(alice[1].config.ice_lite);
     assert_int_equal(c->role, ICE_CONTROLLED);
     assert_int_equal(c->tiebreaker, 9);
     assert_int_equal(c->setup, PEER_SETUP_PASSIVE);

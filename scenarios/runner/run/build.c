@@ -19,7 +19,8 @@ static void build_segments(struct run *run)
     run->lans = arena_alloc(&run->arena, sizeof(struct segment *) * (scenario->lans_count + 1));
     for (unsigned i = 0; i < scenario->lans_count; i++) {
         const struct scenario_lan *lan = &scenario->lans[i];
-        struct segment_config config = {.isolate = lan->isolate};
+        // The links of its hosts say what fits; the LAN between them takes all.
+        struct segment_config config = {.isolate = lan->isolate, .transit.mtu = UINT32_MAX};
         config.prefix[0] = lan->prefix;
         run->lans[i] = world_add_segment(run->world, lan->name, &config);
     }

@@ -230,17 +230,19 @@ struct values {
     unsigned count;
 };
 
-static struct values run_until(const char *path, const char *limit)
+static struct values run_until(const char *path, nanotime limit)
 {
     struct scenario_set set = {0};
     struct err err = {0};
     struct text text = {0};
     const char *rest = strstr(world, "limit: 30s") + strlen("limit: 30s");
-    text_printf(&text, "name: small\nlimit: %s%s", limit, rest);
+    text_printf(&text, "name: small\nlimit: 30s%s", rest);
     if (!scenario_load_text(&set, path, text_bytes(&text), &err))
         fail_msg("%s", err.text);
+    struct scenario scenario = *set.scenarios[0];
+    scenario.limit = limit;
     struct run_options options = {.seed = 1, .capture = true, .live_fd = -1};
-    struct run *run = run_new(set.scenarios[0], &options);
+    struct run *run = run_new(&scenario, &options);
     struct result result;
     run_go(run);
     run_result(run, &result);
@@ -304,8 +306,8 @@ static void test_metrics_a_run_moves_them(void **state)
     write_clip(folder, "tone.opus", &clip);
     snprintf(path, sizeof path, "%s/small.yaml", folder);
     struct list *list = list_new();
-    struct values before = run_until(path, "1ms");
-    static const char *const limits[] = {"4s", "8s", "30s"};
+    struct values before = run_until(path, TIME_MS);
+    static const nanotime limits[] = {4 * TIME_S, 8 * TIME_S, 30 * TIME_S};
     for (int i = 0; i < 3; i++) {
         struct values after = run_until(path, limits[i]);
         compare(list, &before, &after);
