@@ -24,12 +24,18 @@ static struct rtcp_packet read_back(const struct writer *w, enum rtcp_kind kind,
 static struct rtcp_block block_of(struct reader *r)
 {
     struct rtcp_block block = {.ssrc = read_u32(r), .fraction_lost = read_u8(r)};
-    block.cumulative_lost = (int32_t)(read_u32(r) << 8) / 256;
+    block.cumulative_lost = (int32_t)read_u32(r);
     block.highest_sequence = read_u32(r);
     block.jitter = read_u32(r);
     block.lsr = read_u32(r);
     block.dlsr = read_u32(r);
     return block;
+}
+
+// RFC 3550 A.3: what 24 bits with a sign hold, or the nearest.
+static int32_t clamped(int32_t lost)
+{
+    return lost > 0x7fffff ? 0x7fffff : lost < -0x800000 ? -0x800000 : lost;
 }
 
 static void reports(struct reader *r, struct writer *w, uint32_t sender, bool sends)
@@ -46,6 +52,8 @@ static void reports(struct reader *r, struct writer *w, uint32_t sender, bool se
         rtcp_write_sr(w, sender, &info, blocks, count);
     else
         rtcp_write_rr(w, sender, blocks, count);
+    if (w->failed)
+        return;
     struct rtcp_packet p = read_back(w, sends ? RTCP_SR : RTCP_RR, sender);
     assert(p.count == count && p.report.extension.len == 0);
     assert(!sends || (p.report.info.ntp == info.ntp && p.report.info.octets == info.octets &&
@@ -54,7 +62,8 @@ static void reports(struct reader *r, struct writer *w, uint32_t sender, bool se
     for (size_t i = 0; i < count; i++) {
         assert(rtcp_report_block(&p, i, &got));
         assert(got.ssrc == blocks[i].ssrc && got.fraction_lost == blocks[i].fraction_lost);
-        assert(got.cumulative_lost == blocks[i].cumulative_lost && got.jitter == blocks[i].jitter);
+        assert(got.cumulative_lost == clamped(blocks[i].cumulative_lost));
+        assert(got.jitter == blocks[i].jitter);
         assert(got.highest_sequence == blocks[i].highest_sequence && got.lsr == blocks[i].lsr);
         assert(got.dlsr == blocks[i].dlsr);
     }
@@ -76,6 +85,8 @@ static void sdes(struct reader *r, struct writer *w, uint32_t sender)
         rtcp_write_sdes_chunk(&s, sender + (uint32_t)i, items[i], counts[i]);
     }
     rtcp_write_sdes_end(&s);
+    if (w->failed)
+        return;
     struct rtcp_packet p = read_back(w, RTCP_SDES, sender);
     struct rtcp_sdes_walk walk = rtcp_sdes_start(&p);
     struct rtcp_sdes_chunk chunk;
@@ -98,6 +109,8 @@ static void bye(struct reader *r, struct writer *w, uint32_t sender)
         ssrcs[i] = i ? read_u32(r) : sender;
     struct bytes reason = fuzz_slice(r);
     rtcp_write_bye(w, ssrcs, count, reason);
+    if (w->failed)
+        return;
     struct rtcp_packet p = read_back(w, RTCP_BYE, sender);
     assert(p.count == count && bytes_equal(p.bye.reason, reason));
     for (size_t i = 0; i < count; i++)
@@ -110,6 +123,8 @@ static void app(struct reader *r, struct writer *w, uint32_t sender)
     data.len &= ~(size_t)3;
     uint8_t subtype = read_u8(r) & 31;
     rtcp_write_app(w, sender, subtype, "sim1", data);
+    if (w->failed)
+        return;
     struct rtcp_packet p = read_back(w, RTCP_APP, sender);
     assert(p.count == subtype && memcmp(p.app.name, "sim1", 4) == 0);
     assert(bytes_equal(p.app.data, data));
@@ -157,6 +172,8 @@ static void entries(struct reader *r, struct writer *w, uint32_t sender, unsigne
         rtcp_write_tmmbr(w, sender, tmmbs, count);
     else
         rtcp_write_tmmbn(w, sender, tmmbs, count);
+    if (w->failed)
+        return;
     static const enum rtcp_kind kinds[] = {RTCP_FIR, RTCP_TMMBR, RTCP_TMMBN};
     struct rtcp_packet p = read_back(w, kinds[which], sender);
     assert(p.feedback.entries == count);
@@ -180,6 +197,8 @@ static void remb(struct reader *r, struct writer *w, uint32_t sender)
     for (size_t i = 0; i < count; i++)
         ssrcs[i] = read_u32(r);
     rtcp_write_remb(w, sender, bitrate, ssrcs, count);
+    if (w->failed)
+        return;
     struct rtcp_packet p = read_back(w, RTCP_REMB, sender);
     assert(p.remb.ssrc_count == count && p.remb.bitrate <= bitrate);
     assert(bitrate - p.remb.bitrate <= bitrate >> 17);
@@ -234,6 +253,8 @@ static void ccfb(struct reader *r, struct writer *w, uint32_t sender)
         struct rtcp_ccfb_block block;
         if (pass == 1) {
             rtcp_write_ccfb_end(&s, sender ^ 5);
+            if (w->failed)
+                return;
             p = read_back(w, RTCP_CCFB, sender);
             assert(p.ccfb.report_timestamp == (sender ^ 5));
             walk = rtcp_ccfb_start(&p);
@@ -275,6 +296,8 @@ static void extended(struct reader *r, struct writer *w, uint32_t sender, bool r
         rtcp_write_xr_rrtr(w, sender, ntp);
     else
         rtcp_write_xr_dlrr(w, sender, dlrrs, count);
+    if (w->failed)
+        return;
     struct rtcp_packet p = read_back(w, RTCP_XR, sender);
     struct rtcp_xr_walk walk = rtcp_xr_start(&p);
     struct rtcp_xr_block block;
@@ -330,15 +353,30 @@ static void write_one(struct reader *r, struct writer *w, unsigned kind, uint32_
         rtcp_write_pli(w, sender, read_u32(r));
 }
 
+// The same once more, into memory of its own that is too small by some bytes.
+static void write_too_small(struct reader r, unsigned kind, uint32_t sender, size_t len)
+{
+    size_t room = len - 1 - sender % len;
+    uint8_t *at = mem_alloc(room ? room : 1);
+    struct writer w = writer_of(at, room);
+    write_one(&r, &w, kind, sender);
+    assert(w.failed && w.len <= room);
+    free(at);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct reader r = reader_of(bytes_of(data, size));
+    struct reader r = reader_of(bytes_of(data, size)), copy;
     struct writer w = writer_of(buffer, sizeof buffer);
     unsigned kind = fuzz_choice(&r, 15), words = read_u8(&r) % 64;
     uint32_t sender = read_u32(&r);
+    copy = r;
     write_one(&r, &w, kind, sender);
+    assert(!w.failed);
     if (kind == 14)
         assert(read_back(&w, RTCP_PLI, sender).count == 1);
+    if (kind != 5 && kind != 10) // which write as much as there is room for, and have little
+        write_too_small(copy, kind, sender, w.len);
     pad(&w, words);
     return 0;
 }
