@@ -1,6 +1,7 @@
 // Any bytes as SRTP and SRTCP. What opens, sealed again by its sender, is the same bytes; it does
-// not open twice, nor with any bit changed, nor under another key; what does not open has a reason.
-// The mutator opens what is sealed, changes it and seals it again.
+// not open twice, nor with any bit changed, nor under another key, nor back at its sender; what
+// does not open has a reason, which is that one, and is counted. The mutator opens what is sealed,
+// changes it and seals it again.
 #include "fuzz/fuzz.h"
 #include "stack/srtp/srtp.h"
 
@@ -77,30 +78,36 @@ static void seal_again(struct how how, struct bytes sealed, const uint8_t *clear
     secure_free(sender);
 }
 
-static void stays_shut(struct secure *receiver, struct how how, const uint8_t *packet, size_t len)
+static enum secure_outcome stays_shut(struct secure *receiver, struct how how,
+                                      const uint8_t *packet, size_t len)
 {
     uint8_t copy[ROOM];
-    uint64_t opened = secure_stats(receiver)->opened;
+    const struct secure_stats before = *secure_stats(receiver);
     size_t got = len;
     memcpy(copy, packet, len);
     enum secure_outcome outcome = opens[how.rtcp](receiver, copy, &got);
     assert(outcome != SECURE_OK && outcome < SECURE_OUTCOMES && got == len);
-    assert(secure_stats(receiver)->opened == opened);
-    assert(secure_outcome_name(outcome));
+    assert(secure_stats(receiver)->opened == before.opened);
+    assert(secure_stats(receiver)->refused[outcome] == before.refused[outcome] + 1);
+    assert(secure_outcome_name(outcome)[0] != 0);
+    return outcome;
 }
 
 static void check_opened(struct secure *receiver, struct how how, struct bytes sealed)
 {
     uint8_t copy[ROOM];
-    stays_shut(receiver, how, sealed.at, sealed.len); // it was there already
+    assert(stays_shut(receiver, how, sealed.at, sealed.len) == SECURE_REPLAYED);
     struct secure *stranger = side(how.profile, false, 1), *fresh = side(how.profile, false, 0);
-    stays_shut(stranger, how, sealed.at, sealed.len);
+    struct secure *sender = side(how.profile, true, 0);
+    assert(stays_shut(stranger, how, sealed.at, sealed.len) == SECURE_UNAUTHENTICATED);
+    assert(stays_shut(sender, how, sealed.at, sealed.len) == SECURE_UNAUTHENTICATED);
     memcpy(copy, sealed.at, sealed.len);
     size_t bit = (sealed.at[2] * 256u + sealed.at[sealed.len - 1]) % (sealed.len * 8);
     copy[bit / 8] ^= (uint8_t)(1 << bit % 8);
     stays_shut(fresh, how, copy, sealed.len);
     stays_shut(fresh, how, sealed.at, sealed.len - 1);
     secure_free(stranger);
+    secure_free(sender);
     secure_free(fresh);
 }
 
