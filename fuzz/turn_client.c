@@ -2,8 +2,10 @@
 // what the network does to each datagram, and what is forged: by somebody without the password, or
 // by a server that has it and means ill.
 //
-//   - without the password nobody makes an allocation, and no data comes but from peers that the
-//     client has permitted or sent to;
+//   - without the password nobody makes an allocation, and no data comes but by the server, from
+//     peers that the client has permitted or sent to, as it was said there;
+//   - what reaches a peer was sent to it, byte for byte, each time once;
+//   - undisturbed, an allocation lasts as long as the client wants it;
 //   - each call ends, a deadline lies ahead, and in the end silence is an end: the client fails or
 //     has released, after a bounded number of datagrams;
 //   - the heap stays small.
@@ -14,6 +16,7 @@
 // libFuzzer: -max_len=1000
 
 #define PEERS 4
+#define SAID_MAX 256 // more than there are steps
 #define WIRE_MAX 64
 #define OUTPUTS_MAX 300
 #define MEMORY_MAX (16u << 20)
@@ -38,8 +41,23 @@ struct bench {
     uint16_t last_method;
     bool last_signed;
     bool allocated, hostile; // a server that is not ours had the password
+    bool disturbed;          // something was lost, late, forged or given back
+    bool damaged, repeats;   // datagrams on their way; come twice
     unsigned sent;
+    struct bytes told; // by whom it claims to be a peer; at NULL: nobody says what
+    bool stranger;     // not by the server
+    // What the client was given to send.
+    uint64_t said[SAID_MAX];
+    unsigned said_count;
 };
+
+static uint64_t hash_of(unsigned peer, struct bytes data)
+{
+    uint64_t hash = 14695981039346656037u ^ peer; // FNV-1a
+    for (size_t i = 0; i < data.len; i++)
+        hash = (hash ^ data.at[i]) * 0x100000001b3u;
+    return hash * 2 + 1;
+}
 
 static void put(struct bench *b, bool to_server, const struct datagram *d)
 {
@@ -57,7 +75,21 @@ static void see_data(const struct bench *b, const struct datagram *d)
     bool known = false;
     for (unsigned i = 0; i < PEERS; i++)
         known |= b->known[i] && ip_equal(&b->peers[i].ip, &d->from.ip);
-    assert(known);
+    assert(known && !b->stranger);
+    assert(!b->told.at || bytes_equal(b->told, d->bytes));
+}
+
+// A datagram that the server sends to a peer.
+static void see_sent(struct bench *b, const struct datagram *d)
+{
+    unsigned peer = 0, at = 0;
+    while (peer < PEERS && !addr_equal(&b->peers[peer], &d->to))
+        peer++;
+    while (at < b->said_count && b->said[at] != hash_of(peer, d->bytes))
+        at++;
+    assert(peer < PEERS && at < b->said_count);
+    if (!b->repeats)
+        b->said[at] = 0;
 }
 
 static void poll_client(struct bench *b)
@@ -96,6 +128,8 @@ static void poll(struct bench *b)
     while (turn_server_poll(b->server, b->now, &out))
         if (out.kind == TURN_SERVER_SEND && addr_equal(&out.datagram.to, &b->local))
             put(b, false, &out.datagram);
+        else if (out.kind == TURN_SERVER_SEND && !b->damaged)
+            see_sent(b, &out.datagram);
 }
 
 static void to_client(struct bench *b, const struct addr *from, struct bytes bytes)
@@ -104,6 +138,7 @@ static void to_client(struct bench *b, const struct addr *from, struct bytes byt
     enum turn_drop drop = turn_client_input(b->client, b->now, &d);
     assert(drop < TURN_DROPS && turn_drop_name(drop));
     poll(b);
+    b->told = (struct bytes){0};
 }
 
 // Deliver, lose, repeat or damage the first datagram on the wire.
@@ -115,6 +150,9 @@ static void carry(struct bench *b, unsigned how, struct reader *r)
     struct packet p = b->wire[at];
     memmove(&b->wire[at], &b->wire[at + 1], (b->wire_count - at - 1) * sizeof p);
     b->wire_count--;
+    b->disturbed |= how % 8 > 5;
+    b->damaged |= how % 8 == 6;
+    b->repeats |= how % 8 == 5;
     if (how % 8 == 7)
         return;
     if (how % 8 == 6 && p.len > 0)
@@ -155,6 +193,7 @@ static void forge(struct bench *b, struct reader *r)
                                      441, 442, 486, 500, 508, 699, 401, 438};
     uint8_t buffer[STUN_MESSAGE_MAX], id[STUN_ID_LEN];
     unsigned how = read_u8(r), code = read_u8(r);
+    b->disturbed = true;
     memcpy(id, b->last_id, sizeof id);
     id[0] = (uint8_t)(id[0] ^ how >> 7); // or not the request's
     bool success = how & 1, is_signed = how & 2;
@@ -178,11 +217,16 @@ static void forge_data(struct bench *b, struct reader *r)
 {
     uint8_t buffer[600], id[STUN_ID_LEN] = {1};
     unsigned how = read_u8(r);
+    struct addr from = b->listen;
+    b->stranger = how & 128;
+    from.port = (uint16_t)(from.port + b->stranger);
     if (how & 1) {
         struct stun_writer s = stun_begin(buffer, sizeof buffer, STUN_INDICATION, STUN_DATA, id);
         stun_add_xor_addr(&s, STUN_XOR_PEER_ADDRESS, &b->peers[how / 2 % PEERS]);
-        stun_add_bytes(&s, STUN_DATA_ATTR, fuzz_slice(r));
-        to_client(b, &b->listen, stun_end(&s));
+        b->told = fuzz_slice(r);
+        stun_add_bytes(&s, STUN_DATA_ATTR, b->told);
+        to_client(b, &from, stun_end(&s));
+        b->stranger = false;
         return;
     }
     struct writer w = writer_of(buffer, sizeof buffer);
@@ -190,7 +234,9 @@ static void forge_data(struct bench *b, struct reader *r)
     struct bytes data = fuzz_slice(r);
     write_u16(&w, (uint16_t)data.len);
     write_bytes(&w, data);
-    to_client(b, &b->listen, writer_bytes(&w));
+    b->told = data;
+    to_client(b, &from, writer_bytes(&w));
+    b->stranger = false;
 }
 
 static void pass(struct bench *b, nanotime span)
@@ -213,6 +259,8 @@ static void command(struct bench *b, struct reader *r)
     if (which < 3) {
         struct bytes data = fuzz_slice(r);
         b->known[peer] = true;
+        assert(b->said_count < SAID_MAX);
+        b->said[b->said_count++] = hash_of(peer, data);
         bool taken = turn_client_send(b->client, b->now, &b->peers[peer], data);
         assert(!taken || turn_client_state(b->client) == TURN_ALLOCATED);
     } else if (which < 5) {
@@ -221,6 +269,7 @@ static void command(struct bench *b, struct reader *r)
     } else if (which < 7) {
         turn_client_refresh(b->client, b->now);
     } else if (read_u8(r) > 200) {
+        b->disturbed = true;
         turn_client_release(b->client, b->now);
     }
     poll(b);
@@ -238,10 +287,13 @@ static void step(struct bench *b, struct reader *r)
     } else if (kind < 12) {
         forge_data(b, r);
     } else if (kind < 13) {
+        b->disturbed = true;
         to_client(b, &b->listen, fuzz_slice(r));
     } else if (kind < 15) {
         unsigned span = read_u8(r);
+        unsigned waiting = b->wire_count;
         pass(b, span < 200 ? (nanotime)span * TIME_S / 8 : (nanotime)(span - 199) * 20 * TIME_S);
+        b->disturbed |= waiting + b->wire_count > 0; // late
     } else {
         for (unsigned i = 0; i < 8; i++)
             carry(b, 0, r);
@@ -278,6 +330,21 @@ static void setup(struct bench *b, unsigned flags)
     poll(b);
 }
 
+// Half an hour of a good path: permissions, channels, the nonce and the allocation itself end in it
+// more than once.
+static void last(struct bench *b)
+{
+    nanotime until = b->now + 1800 * TIME_S;
+    while (b->now < until && turn_client_deadline(b->client) != TIME_NEVER) {
+        while (b->wire_count > 0)
+            carry(b, 0, &(struct reader){0});
+        nanotime next = time_min(turn_client_deadline(b->client), turn_server_deadline(b->server));
+        b->now = time_min(time_max(b->now, next), until);
+        poll(b);
+    }
+    assert(turn_client_state(b->client) == TURN_ALLOCATED);
+}
+
 // From now on nobody answers.
 static void end_in_silence(struct bench *b)
 {
@@ -306,6 +373,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     setup(&bench, read_u8(&r));
     for (unsigned i = 0; i < 200 && r.len > 0; i++)
         step(&bench, &r);
+    if (!bench.disturbed)
+        last(&bench);
     fuzz_memory_check(before, MEMORY_MAX);
     end_in_silence(&bench);
     turn_client_free(bench.client);
