@@ -31,6 +31,16 @@ static bool is_expressible(const struct red_block *block, uint32_t timestamp)
     return timestamp - block->timestamp <= RED_OFFSET_MAX && block->data.len <= RED_LENGTH_MAX;
 }
 
+// A slice, or one about as long as a header can say: more than its length byte could.
+static struct bytes block_data(struct reader *r)
+{
+    static const uint8_t zeros[RED_LENGTH_MAX + 4];
+    if (r->len == 0 || r->at[0] != 255)
+        return fuzz_slice(r);
+    read_skip(r, 1);
+    return bytes_of(zeros, sizeof zeros - read_u8(r) % 8);
+}
+
 // Blocks of the bytes' own, some of which do not fit into a header.
 static void write_red(struct reader *r)
 {
@@ -42,7 +52,7 @@ static void write_red(struct reader *r)
         uint32_t back = read_u16(r);
         blocks[i].payload_type = read_u8(r) & 127;
         blocks[i].timestamp = i + 1 < wanted ? timestamp - back : timestamp;
-        blocks[i].data = fuzz_slice(r);
+        blocks[i].data = block_data(r);
     }
     size_t len = red_write(buffer, sizeof buffer, blocks, wanted);
     assert(len > 0 && red_split(bytes_of(buffer, len), timestamp, got, &count) == RED_OK);
