@@ -3,7 +3,8 @@
 // injects.
 //
 //   - what is delivered is what the other side sent, each record once at most;
-//   - CONNECTED comes only of a genuine peer, FAILED only with a reason;
+//   - CONNECTED comes only of a genuine peer, FAILED only with a reason; of one that has another
+//     certificate than was signaled (to the client, to the server or to both) nobody gets data;
 //   - when nothing was damaged or injected, a handshake ends connected once the network is good;
 //   - each call ends, and the heap stays small.
 #include "fuzz/fuzz.h"
@@ -38,6 +39,7 @@ struct bench {
     uint64_t order;
     struct reader r;
     bool attacked, closed;
+    unsigned wary; // a bit for each end that was told of another fingerprint than it will see
 };
 
 static void put(struct bench *b, int to, struct bytes bytes, nanotime after)
@@ -79,6 +81,7 @@ static void take_data(struct bench *b, int i, struct bytes bytes)
 {
     struct end *end = &b->ends[i];
     assert(dtls_state(end->dtls) == DTLS_CONNECTED || dtls_state(end->dtls) == DTLS_CLOSED);
+    assert(!b->wary);
     assert(bytes.len == 5 && bytes.at[0] == (i ? 'a' : 'b'));
     unsigned number = (unsigned)bytes.at[1] << 8 | bytes.at[2];
     assert(number < b->ends[1 - i].sent && !end->got[number]);
@@ -106,6 +109,7 @@ static void drain(struct bench *b)
         enum dtls_state state = dtls_state(end->dtls);
         assert((state == DTLS_FAILED) == (dtls_failure(end->dtls)[0] != 0));
         assert((dtls_data_max(end->dtls) > 0) >= (state == DTLS_CONNECTED));
+        assert(state != DTLS_CONNECTED || !(b->wary >> i & 1));
     }
 }
 
@@ -219,10 +223,11 @@ static void setup(struct bench *b, unsigned flags)
         if (flags & 1 && i != (flags >> 1 & 1))
             continue;
         end->rng = rng_seed(1, i ? "b" : "a");
+        unsigned signaled = b->wary >> i & 1 ? i : 1 - i;
         const struct dtls_config config = {
             .identity = dtls_identity_pooled(i),
             .role = i == 0 ? DTLS_CLIENT : DTLS_SERVER,
-            .remote = dtls_identity_fingerprint(dtls_identity_pooled(1 - i)),
+            .remote = dtls_identity_fingerprint(dtls_identity_pooled(signaled)),
             .remote_count = 1,
             .mtu = flags & 4 ? DTLS_MTU_MIN + (flags >> 3) * 8 : 1200,
             .rng = &end->rng,
@@ -248,9 +253,14 @@ static void check_end(struct bench *b)
         enum dtls_state state = dtls_state(b->ends[i].dtls);
         if (!b->ends[1 - i].dtls)
             assert(state != DTLS_CONNECTED); // nobody is there
+        else if (b->wary)
+            assert(state != DTLS_CONNECTED);
         else if (!b->attacked && !b->closed)
             assert(state == DTLS_CONNECTED);
     }
+    // The client sees a certificate first; who is left may wait for an alert that was lost.
+    if (b->wary && !b->attacked && !b->closed)
+        assert(dtls_state(b->ends[b->wary & 1 ? 0 : 1].dtls) == DTLS_FAILED);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -271,6 +281,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     bench.attacked = bench.closed = false;
     bench.r = reader_of(bytes_of(data, size));
     unsigned flags = read_u8(&bench.r);
+    bench.wary = !(flags & 5) && flags >= 0xe8 ? flags >> 3 & 3 : 0;
     setup(&bench, flags);
     while (flags & 1 && bench.r.len > 0) // datagrams, each behind its length
         input(&bench, (flags >> 1) & 1, next_datagram(&bench.r, (flags & 12) == 8));
