@@ -30,7 +30,8 @@ struct model {
     struct map *maps;
     unsigned count, max;
     uint64_t made;
-    uint64_t created, expired, evicted;
+    uint16_t port_next; // where ports are given in turn
+    uint64_t created, expired, evicted, outcomes[NAT_OUTCOMES];
 };
 
 static struct addr key_of(enum nat_dependence dependence, const struct addr *remote)
@@ -139,6 +140,23 @@ static bool is_pool(const struct model *m, const struct ip *ip)
     return false;
 }
 
+// RFC 4787 4.2.1: of ports in turn, the next that is free; first of the same parity, if that
+// counts.
+static uint16_t port_in_turn(const struct model *m, const struct ip *ip, int parity)
+{
+    unsigned port = m->port_next;
+    for (;;) {
+        struct addr outside = {*ip, (uint16_t)port};
+        if ((parity < 0 || (int)(port % 2) == parity) && !is_taken(m, &outside))
+            return (uint16_t)port;
+        port = port == m->config.port_max ? m->config.port_min : port + 1;
+        if (port == m->port_next) {
+            assert(parity >= 0); // one was free
+            parity = -1;
+        }
+    }
+}
+
 // Was this a port that the NAT may give? RFC 4787 4.2
 static void check_choice(const struct model *m, const struct addr *inside,
                          const struct addr *outside)
@@ -158,6 +176,8 @@ static void check_choice(const struct model *m, const struct addr *inside,
     int parity = inside->port % 2;
     if (m->config.port_parity && free_ports(m, &outside->ip, parity) > 0)
         assert(port % 2 == parity);
+    if (m->config.ports == NAT_PORTS_SEQUENTIAL)
+        assert(port == port_in_turn(m, &outside->ip, m->config.port_parity ? parity : -1));
     // REQ-2: paired pooling gives an inside address one outside address.
     for (unsigned i = 0; i < m->count && m->config.pooling_paired; i++)
         if (ip_equal(&m->maps[i].inside.ip, &inside->ip))
@@ -216,6 +236,9 @@ static enum nat_outcome model_map(struct model *m, const struct addr *src, const
             return NAT_NO_PORT;
         }
         check_choice(m, src, got);
+        if (m->config.ports == NAT_PORTS_SEQUENTIAL)
+            m->port_next =
+                got->port == m->config.port_max ? m->config.port_min : (uint16_t)(got->port + 1);
         map = &m->maps[m->count++];
         *map = (struct map){.inside = *src, .remote = remote, .outside = *got};
         map_touch(m, map);
@@ -274,6 +297,7 @@ static void step_out(struct model *m, struct nat *nat, struct addr src, struct a
 {
     struct addr got_src = src, got_dst = dst;
     enum nat_outcome got = nat_out(nat, m->now, &got_src, &got_dst), want;
+    m->outcomes[got]++;
     expire(m);
     struct map *map = NULL;
     if (!is_pool(m, &dst.ip)) {
@@ -305,6 +329,7 @@ static void step_in(struct model *m, struct nat *nat, struct addr src, struct ad
 {
     struct addr got_dst = dst, inside = dst;
     enum nat_outcome got = nat_in(nat, m->now, &src, &got_dst);
+    m->outcomes[got]++;
     expire(m);
     enum nat_outcome want = model_in(m, &src, &dst, &inside);
     assert(got == want && addr_equal(&got_dst, &inside));
@@ -388,6 +413,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     m.lifetime = m.config.lifetime;
     m.filter_lifetime = m.config.filter_lifetime ? m.config.filter_lifetime : m.lifetime;
     m.max = m.config.mappings_max;
+    m.port_next = m.config.port_min;
     static struct map maps[32];
     m.maps = maps;
     struct nat *nat = nat_new(&m.config, rng_seed(1, "nat"));
@@ -399,6 +425,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct nat_stats stats = nat_stats(nat);
     assert(stats.live == m.count && stats.created == m.created);
     assert(stats.expired == m.expired && stats.evicted == m.evicted);
+    assert(memcmp(stats.outcomes, m.outcomes, sizeof m.outcomes) == 0);
     nat_free(nat);
     return 0;
 }
