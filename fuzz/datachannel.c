@@ -3,8 +3,11 @@
 //
 //   - every message is delivered on an open channel, or is a DATA_CHANNEL_OPEN or ACK, or is
 //     counted as dropped, or as given up by its sender (behind a reset of its stream);
-//   - what is delivered is what was sent;
-//   - a channel comes in once for each id while it is open, with the parity of the peer;
+//   - what is delivered is what was sent on its stream, text or not, each message once, the ordered
+//     ones in order; the peer gets what was sent on a channel likewise;
+//   - a channel comes in once for each id while it is open, with the parity of the peer, and is
+//   what
+//     the peer asked for;
 //   - the heap stays small, and it ends.
 #include "fuzz/fuzz.h"
 #include "stack/sctp/datachannel.h"
@@ -15,6 +18,8 @@
 #define MTU 1191
 #define FLIGHT_MAX 4096
 #define CHANNELS 512
+#define STREAMS 65536
+#define BOOK_MAX 256 // no step sends more than one message
 #define MEMORY_MAX (64u << 20)
 
 struct packet {
@@ -24,6 +29,22 @@ struct packet {
     uint8_t bytes[MTU];
 };
 
+// A message that was sent and what has become of it.
+struct entry {
+    uint16_t stream;
+    uint32_t ppid;
+    uint64_t hash; // of an OPEN: of what it asks for
+    bool taken;
+};
+
+struct book {
+    struct entry at[BOOK_MAX];
+    unsigned count;
+    uint16_t begun[STREAMS]; // where in the book those begin that may come, of those in order
+    bool loose[STREAMS];     // some were not: then no order is looked for
+};
+static struct book theirs, ours;
+
 struct bench {
     nanotime now;
     struct rng rng[2];
@@ -31,11 +52,95 @@ struct bench {
     struct sctp *raw;          // the peer's
     struct packet *flight[FLIGHT_MAX];
     unsigned first, flying;
-    unsigned sent, dcep, delivered, opened, closed;
-    bool is_open[CHANNELS];
+    unsigned sent, dcep, delivered, opened, came_in, closed;
+    bool is_open[CHANNELS], is_closing[CHANNELS]; // by us: until it is closed
     uint16_t id[CHANNELS];
-    uint64_t sent_sum, got_sum; // of the bytes of data messages
 };
+
+static uint64_t hash_more(uint64_t hash, struct bytes bytes)
+{
+    hash = (hash ^ bytes.len) * 0x100000001b3u; // FNV-1a
+    for (size_t i = 0; i < bytes.len; i++)
+        hash = (hash ^ bytes.at[i]) * 0x100000001b3u;
+    return hash;
+}
+
+// What a channel is asked to be.
+static uint64_t hash_config(const struct channel_config *config)
+{
+    uint64_t hash = hash_more(hash_more(14695981039346656037u, config->label), config->protocol);
+    hash = (hash ^ config->priority) * 0x100000001b3u;
+    hash = (hash ^ config->delivery.unordered) * 0x100000001b3u;
+    hash = (hash ^ config->delivery.reliability) * 0x100000001b3u;
+    return (hash ^ config->delivery.limit) * 0x100000001b3u;
+}
+
+// RFC 8832 5.1, read by hand. False: it is none that could be taken.
+static bool open_read(struct bytes bytes, struct channel_config *to)
+{
+    const uint8_t *at = bytes.at;
+    if (bytes.len < 12 || at[0] != 3)
+        return false;
+    size_t label = at[8] * 256u + at[9], protocol = at[10] * 256u + at[11];
+    if (bytes.len != 12 + label + protocol)
+        return false;
+    uint32_t limit = (uint32_t)at[4] << 24 | (uint32_t)at[5] << 16 | (uint32_t)at[6] << 8 | at[7];
+    *to = (struct channel_config){.label = bytes_of(at + 12, label),
+                                  .protocol = bytes_of(at + 12 + label, protocol),
+                                  .priority = (uint16_t)(at[2] * 256u + at[3]),
+                                  .delivery = {.unordered = at[1] >= 0x80,
+                                               .reliability = (enum sctp_reliability)(at[1] & 0x7f),
+                                               .limit = at[1] & 0x7f ? limit : 0}};
+    return true;
+}
+
+// RFC 8831 6.6: SCTP has no empty message, so one byte is sent that does not count.
+static uint64_t hash_message(uint32_t ppid, struct bytes bytes)
+{
+    struct channel_config config;
+    if (ppid == PPID_DCEP && open_read(bytes, &config))
+        return hash_config(&config);
+    if (ppid == PPID_STRING_EMPTY || ppid == PPID_BINARY_EMPTY)
+        bytes.len = 0;
+    return hash_more(14695981039346656037u, bytes);
+}
+
+static void book_add(struct book *book, const struct sctp_message *message, bool unordered)
+{
+    assert(book->count < BOOK_MAX);
+    book->at[book->count++] = (struct entry){.stream = message->stream,
+                                             .ppid = message->ppid,
+                                             .hash = hash_message(message->ppid, message->bytes)};
+    book->loose[message->stream] |= unordered;
+}
+
+static bool is_kind(uint32_t ppid, bool text)
+{
+    return ppid == (uint32_t)(text ? PPID_STRING : PPID_BINARY) ||
+           ppid == (uint32_t)(text ? PPID_STRING_EMPTY : PPID_BINARY_EMPTY);
+}
+
+// It is one that was sent and has not come, and none that was sent before it may come any more.
+static void book_take(struct book *book, uint16_t stream, bool text, struct bytes bytes)
+{
+    uint64_t hash = hash_more(14695981039346656037u, bytes);
+    unsigned i = book->loose[stream] ? 0 : book->begun[stream];
+    while (i < book->count && (book->at[i].taken || book->at[i].stream != stream ||
+                               book->at[i].hash != hash || !is_kind(book->at[i].ppid, text)))
+        i++;
+    assert(i < book->count);
+    book->at[i].taken = true;
+    book->begun[stream] = (uint16_t)(i + 1);
+}
+
+static bool book_has_open(const struct book *book, uint16_t stream, uint64_t hash)
+{
+    bool found = false;
+    for (unsigned i = 0; i < book->count; i++)
+        found |= book->at[i].ppid == PPID_DCEP && book->at[i].stream == stream &&
+                 book->at[i].hash == hash;
+    return found;
+}
 
 static void put(struct bench *b, bool to_raw, struct bytes bytes)
 {
@@ -63,14 +168,16 @@ static void take(struct bench *b, const struct channels_output *out)
         b->opened++;
         for (unsigned i = 0; i < CHANNELS; i++)
             assert(i == c || !b->is_open[i] || b->id[i] != b->id[c]);
-        if (out->incoming) // RFC 8832 6: the peer is the DTLS client: even
-            assert(b->id[c] % 2 == 0);
+        if (!out->incoming)
+            return;
+        b->came_in++;
+        assert(b->id[c] % 2 == 0); // RFC 8832 6: the peer is the DTLS client
+        assert(book_has_open(&theirs, b->id[c], hash_config(channel_config(b->channels, c))));
         return;
     case CHANNELS_MESSAGE:
-        assert(c < CHANNELS && b->is_open[c]);
+        assert(c < CHANNELS && b->is_open[c] && !b->is_closing[c]);
         b->delivered++;
-        for (size_t i = 0; i < out->bytes.len; i++)
-            b->got_sum += out->bytes.at[i];
+        book_take(&theirs, b->id[c], out->text, out->bytes);
         return;
     case CHANNELS_CLOSED:
         assert(c < CHANNELS);
@@ -90,9 +197,18 @@ static void drain(struct bench *b)
         take(b, &out);
     }
     struct sctp_output raw;
-    while (sctp_poll(b->raw, b->now, &raw))
+    while (sctp_poll(b->raw, b->now, &raw)) {
         if (raw.kind == SCTP_SEND)
             put(b, false, raw.bytes);
+        if (raw.kind == SCTP_MESSAGE && raw.message.ppid != PPID_DCEP) {
+            bool text = is_kind(raw.message.ppid, true);
+            bool empty =
+                raw.message.ppid == PPID_STRING_EMPTY || raw.message.ppid == PPID_BINARY_EMPTY;
+            assert(text || is_kind(raw.message.ppid, false));
+            book_take(&ours, raw.message.stream, text,
+                      empty ? bytes_of(NULL, 0) : raw.message.bytes);
+        }
+    }
 }
 
 static void pass(struct bench *b, nanotime span)
@@ -131,8 +247,16 @@ static void send(struct bench *b, uint16_t stream, uint32_t ppid, struct bytes b
         return;
     b->sent++;
     b->dcep += ppid == PPID_DCEP;
-    for (size_t i = 0; i < bytes.len; i++)
-        b->sent_sum += ppid != PPID_DCEP ? bytes.at[i] : 0;
+    book_add(&theirs, &message, delivery.unordered);
+}
+
+static void send_ours(struct bench *b, unsigned channel, struct bytes bytes, bool text)
+{
+    if (channel_send(b->channels, b->now, channel, bytes, text) != SCTP_SENT)
+        return;
+    const struct channel_config *config = channel_config(b->channels, channel);
+    const struct sctp_message message = {config->id, text ? PPID_STRING : PPID_BINARY, bytes};
+    book_add(&ours, &message, config->delivery.unordered);
 }
 
 static void send_open(struct bench *b, struct reader *r, uint16_t stream)
@@ -182,10 +306,11 @@ static void step(struct bench *b, struct reader *r)
         channel_open(b->channels, b->now, &config);
     } else if (kind < 14) {
         unsigned c = which % CHANNELS;
-        if (c < CHANNELS && b->is_open[c] && kind == 12)
+        if (c < CHANNELS && b->is_open[c] && kind == 12) {
+            b->is_closing[c] = true;
             channel_close(b->channels, b->now, c);
-        else if (b->is_open[c])
-            channel_send(b->channels, b->now, c, fuzz_slice(r), which & 1);
+        } else if (b->is_open[c])
+            send_ours(b, c, fuzz_slice(r), which & 1);
     } else {
         pass(b, (nanotime)which * TIME_MS * (kind == 14 ? 1 : 10));
     }
@@ -219,8 +344,12 @@ static void check_end(struct bench *b)
         assert(b->delivered + drops <= b->sent);
         unsigned abandoned = sctp_stats(b->raw).messages_abandoned;
         assert(b->sent <= b->delivered + drops + b->dcep + abandoned);
+        // Apart: data alone may have no channel or no kind, and DCEP no place.
+        unsigned of_data = channels_drops(b->channels, CHANNEL_NOT_OPEN) +
+                           channels_drops(b->channels, CHANNEL_UNKNOWN_PPID);
+        assert(b->sent - b->dcep <= b->delivered + of_data + abandoned);
+        assert(b->came_in + drops - of_data <= b->dcep);
     }
-    assert(b->got_sum <= b->sent_sum);
     assert(b->closed <= b->opened + CHANNELS);
 }
 
@@ -229,6 +358,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static struct bench bench;
     size_t before = fuzz_memory();
     bench = (struct bench){0};
+    memset(&theirs, 0, sizeof theirs);
+    memset(&ours, 0, sizeof ours);
     struct reader r = reader_of(bytes_of(data, size));
     setup(&bench);
     for (unsigned i = 0; i < 150 && r.len > 0; i++)
