@@ -545,6 +545,31 @@ static void pass(struct bench *b, nanotime span)
     poll(b);
 }
 
+// A Binding request whose answer is not waited for.
+static void ask_unheard(struct bench *b)
+{
+    uint8_t buffer[STUN_MESSAGE_MAX], id[STUN_ID_LEN] = {0};
+    struct stun_writer s = stun_begin(buffer, sizeof buffer, STUN_REQUEST, STUN_BINDING, id);
+    struct datagram datagram = {b->clients[0], b->listen, stun_end(&s)};
+    assert(turn_server_input(b->server, b->now, &datagram) == TURN_KEPT);
+}
+
+static void reset(struct bench *b, bool asked)
+{
+    struct turn_server_output out;
+    if (asked) // what it has to say is forgotten
+        ask_unheard(b);
+    turn_server_reset(b->server, b->now);
+    b->sockets_count = 0;
+    for (unsigned i = 0; i < CLIENTS; i++)
+        forget(b, i);
+    while (turn_server_poll(b->server, b->now, &out)) {
+        assert(out.kind == TURN_SERVER_UNBIND || out.kind == TURN_SERVER_STREAM_CLOSE);
+        if (out.kind == TURN_SERVER_STREAM_CLOSE)
+            see_close(b, out.stream);
+    }
+}
+
 static void step(struct bench *b, struct reader *r)
 {
     unsigned kind = fuzz_choice(r, 16);
@@ -564,17 +589,10 @@ static void step(struct bench *b, struct reader *r)
     } else if (kind < 15) {
         unsigned span = read_u8(r);
         pass(b, span < 200 ? (nanotime)span * TIME_S / 4 : (nanotime)(span - 199) * 30 * TIME_S);
-    } else if (read_u8(r) >= 250) {
-        turn_server_reset(b->server, b->now);
-        b->sockets_count = 0;
-        for (unsigned i = 0; i < CLIENTS; i++)
-            forget(b, i);
-        struct turn_server_output out;
-        while (turn_server_poll(b->server, b->now, &out)) {
-            assert(out.kind == TURN_SERVER_UNBIND || out.kind == TURN_SERVER_STREAM_CLOSE);
-            if (out.kind == TURN_SERVER_STREAM_CLOSE)
-                see_close(b, out.stream);
-        }
+    } else {
+        unsigned how = read_u8(r);
+        if (how >= 250)
+            reset(b, how >= 253);
     }
 }
 
