@@ -1,10 +1,12 @@
 // Two ICE agents and a network in the hand of the bytes: it drops, delays, repeats, damages and
 // forges datagrams, moves time, restarts a side. When the bytes end the network is good again, and
 //
-//   - both sides come to rest on the same pair, one controlling and one controlled, unless one has
-//     failed with a reason;
+//   - both sides come to rest on the same pair, one controlling and one controlled, and stay there,
+//     unless one has failed: with a reason, and only after it was bad for long; of two that began
+//     alike the larger tie-breaker is controlling;
 //   - at any time, a side may send only if the other has answered a check in the last 30 seconds;
-//   - at rest there is nothing but consent checks.
+//   - an answer from elsewhere than its check went is none;
+//   - at rest there is nothing but consent checks and their answers.
 //
 // The bytes may also sign, with either side's password. From then on the two need not agree, but
 // each call still ends, with deadlines ahead, and nothing is sent without consent.
@@ -28,6 +30,7 @@ struct packet {
     size_t len;
     bool genuine; // as the other agent sent it
     bool forged;  // by somebody without the password
+    bool astray;  // an answer that does not go the way of its check, backwards
     uint8_t bytes[DATAGRAM_MAX];
 };
 
@@ -48,6 +51,8 @@ struct bench {
     unsigned restarts;
     nanotime bad_until; // when the bytes ended
     bool hostile;       // they had a password
+    bool resting;
+    int stronger; // of two that began in the same role; -1: they did not
 };
 
 static struct packet *packet_new(struct bench *b)
@@ -100,6 +105,15 @@ static void check_consent(const struct bench *b, const struct side *s)
     assert(s->answered_at != TIME_NEVER && b->now - s->answered_at <= 30 * TIME_S);
 }
 
+// RFC 7675 5.1: a check of consent is a Binding request without USE-CANDIDATE.
+static void check_consent_alone(struct bytes bytes)
+{
+    struct stun_msg msg;
+    assert(stun_decode(bytes, &msg) == STUN_OK);
+    assert(msg.class == STUN_REQUEST || msg.class == STUN_SUCCESS);
+    assert(!stun_has(&msg, STUN_USE_CANDIDATE));
+}
+
 static void drain(struct bench *b)
 {
     for (int i = 0; i < 2; i++) {
@@ -113,6 +127,8 @@ static void drain(struct bench *b)
                 continue;
             assert(side_with(b, &out.send.from) == i); // from a socket of its own
             s->sent++;
+            if (b->resting)
+                check_consent_alone(out.send.bytes);
             send(b, &out.send);
         }
         assert(ice_agent_deadline(s->agent) > b->now);
@@ -134,6 +150,7 @@ static void arrive(struct bench *b, struct packet p)
     bool answer = stun_decode(d.bytes, &msg) == STUN_OK && msg.class == STUN_SUCCESS;
     if (p.forged) // indications ask for nothing and are not signed
         assert(drop != ICE_KEPT || msg.class == STUN_INDICATION);
+    assert(!p.astray || drop != ICE_KEPT); // RFC 8445 7.2.5.2.1
     if (p.genuine && answer && drop == ICE_KEPT)
         s->answered_at = b->now;
     if (!p.genuine && answer && drop == ICE_KEPT) {
@@ -331,6 +348,8 @@ static void forge_signed(struct bench *b)
     p->from = b->sides[1 - to].sockets[how / 16 % SOCKETS];
     if (how & 32)
         p->from.port = (uint16_t)(6000 + which % 4);
+    p->astray = class != STUN_REQUEST && last && last->to != to &&
+                !(addr_equal(&p->from, &last->dest) && addr_equal(&p->dest, &last->from));
     b->hostile = true;
 }
 
@@ -355,6 +374,7 @@ static void step(struct bench *b)
 static void setup(struct bench *b)
 {
     unsigned flags = read_u8(&b->r);
+    b->stronger = (flags & 1) == (flags >> 1 & 1) ? (int)(flags >> 2 & 1) : -1;
     for (int i = 0; i < 2; i++) {
         const struct ice_config config = {
             .role = flags >> i & 1 ? ICE_CONTROLLED : ICE_CONTROLLING,
@@ -383,10 +403,11 @@ static void setup(struct bench *b)
 
 static void check_rest(struct bench *b)
 {
-    bool failed = b->hostile;
+    bool failed = false;
     for (int i = 0; i < 2; i++)
         failed |= ice_agent_state(b->sides[i].agent) == ICE_FAILED;
-    if (failed)
+    assert(!failed || b->hostile || b->bad_until > OUTAGE_MAX);
+    if (failed || b->hostile)
         return;
     const struct ice_pair *one = ice_agent_selected(b->sides[0].agent);
     assert(one);
@@ -400,15 +421,23 @@ static void check_rest(struct bench *b)
     assert(b->bad_until > OUTAGE_MAX || (addr_equal(&a.local.base, &c.remote.addr) &&
                                          addr_equal(&c.local.base, &a.remote.addr)));
     assert(ice_agent_role(b->sides[0].agent) != ice_agent_role(b->sides[1].agent));
+    // RFC 8445 7.3.1.1
+    assert(b->stronger < 0 || ice_agent_role(b->sides[b->stronger].agent) == ICE_CONTROLLING);
     for (int i = 0; i < 2; i++) {
         enum ice_state state = ice_agent_state(b->sides[i].agent);
         assert(state == ICE_CONNECTED || state == ICE_COMPLETED);
         assert(ice_agent_may_send(b->sides[i].agent));
         b->sides[i].sent = 0;
     }
+    b->resting = true;
     pass(b, 60 * TIME_S);
-    for (int i = 0; i < 2; i++) // a check of each side every 4 s at least, and its answers
-        assert(b->sides[i].sent <= 2 * 60 / 4 + 4);
+    for (int i = 0; i < 2; i++) { // a check of each side every 4 to 6 s, and its answers
+        assert(b->sides[i].sent >= 2 * 60 / 6 - 4 && b->sides[i].sent <= 2 * 60 / 4 + 4);
+        assert(ice_agent_may_send(b->sides[i].agent));
+    }
+    one = ice_agent_selected(b->sides[0].agent);
+    assert(one && addr_equal(&one->local.base, &a.local.base) &&
+           addr_equal(&one->remote.addr, &a.remote.addr));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -418,7 +447,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memset(&bench, 0, offsetof(struct bench, flight));
     bench.flying = bench.restarts = 0;
     bench.order = 0;
-    bench.hostile = false;
+    bench.hostile = bench.resting = false;
     bench.r = reader_of(bytes_of(data, size));
     setup(&bench);
     for (unsigned i = 0; i < 200 && bench.r.len > 0; i++)
