@@ -20,10 +20,26 @@ static void check_sections(void)
     assert(answer.media_count == offer.media_count);
     unsigned accepted = 0;
     for (unsigned i = 0; i < answer.media_count; i++) {
-        assert(bytes_equal(answer.media[i].mid, offer.media[i].mid));
-        accepted += answer.media[i].port != 0;
+        const struct sdp_media *asked = &offer.media[i], *said = &answer.media[i];
+        assert(bytes_equal(said->mid, asked->mid) && bytes_equal(said->kind, asked->kind));
+        assert(bytes_equal(said->protocol, asked->protocol));
+        // RFC 3264 6, RFC 9143 6: what was offered with port 0 stays so, but for BUNDLE's sake.
+        assert(said->port == 0 || asked->port != 0 || asked->bundle_only);
+        // RFC 8841 10.3: an association that is to be closed.
+        assert(said->port == 0 || !asked->has_sctp_port || asked->sctp_port != 0);
+        accepted += said->port != 0;
     }
     assert(accepted <= 1); // the data channel's, or none
+    // RFC 9143 7.3.1: in the group is what was in the offer's, and is accepted.
+    for (unsigned i = 0; i < answer.bundle_count; i++) {
+        bool offered = false, taken = false;
+        for (unsigned k = 0; k < offer.bundle_count; k++)
+            offered |= bytes_equal(offer.bundle[k], answer.bundle[i]);
+        for (unsigned k = 0; k < answer.media_count; k++)
+            taken |=
+                answer.media[k].port != 0 && bytes_equal(answer.media[k].mid, answer.bundle[i]);
+        assert(offered && taken);
+    }
 }
 
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max, unsigned seed)
