@@ -1,8 +1,11 @@
 // Any lines as the words of an adapter (scenarios/adapters/README.md), in one piece and in pieces.
 //
 //   - how the bytes were cut changes nothing: the same outputs, statistics and failure;
-//   - what failed stays failed, and says why in one line; a channel is open before it has messages;
-//   - statistics, the content of messages and the config of `init` are written, read and the same;
+//   - what failed stays failed, says why in one line and has no more outputs; a channel has
+//   messages
+//     when the bench has opened it, or when it has come in, and opens and closes in turn;
+//   - statistics, the content of messages and the config of `init` are written, read and the same,
+//     value by value;
 //   - the heap stays small.
 #include "fuzz/fuzz.h"
 #include "scenarios/runner/live/live_adapter.h"
@@ -13,12 +16,18 @@
 // libFuzzer: -max_len=4096
 
 #define MEMORY_MAX (64u << 20)
+#define CHANNELS 65536 // more than the bytes can name in their lines
+#define CHAT 0         // the bench's own
 
 // What came of the bytes, as text that can be compared.
 struct ending {
     struct text outputs;
     struct peer_stats stats;
 };
+
+static struct {
+    bool known, open;
+} channels[CHANNELS];
 
 static void take(struct ending *ending, const struct peer_output *out)
 {
@@ -28,13 +37,31 @@ static void take(struct ending *ending, const struct peer_output *out)
     text_put(&ending->outputs, "\n");
 }
 
+static void check_channel(const struct peer_output *out)
+{
+    if (out->kind != PEER_MESSAGE && out->kind != PEER_CHANNEL_OPEN &&
+        out->kind != PEER_CHANNEL_CLOSED)
+        return;
+    unsigned c = out->channel;
+    assert(c < CHANNELS);
+    if (out->kind == PEER_CHANNEL_OPEN) {
+        assert(!channels[c].open && out->incoming == (c % 2 == 1));
+        assert(out->incoming ? !channels[c].known : c == CHAT);
+        channels[c].known = channels[c].open = true;
+    } else if (out->kind == PEER_CHANNEL_CLOSED) {
+        assert(channels[c].open);
+        channels[c].open = false;
+    } else {
+        assert(channels[c].known || c == CHAT);
+    }
+}
+
 static void drain(void *peer, struct ending *ending, nanotime now)
 {
     struct peer_output out;
     while (peer_adapter.poll(peer, now, &out)) {
         assert(out.kind != PEER_SEND);
-        if (out.kind == PEER_MESSAGE || out.kind == PEER_CHANNEL_CLOSED)
-            assert(peer_adapter.channel_label(peer, out.channel).at);
+        check_channel(&out);
         if (out.kind != PEER_CHANGED) // how many there are is no promise
             take(ending, &out);
     }
@@ -58,12 +85,19 @@ static struct ending speak(struct bytes lines, unsigned cuts)
     void *peer = peer_adapter.create(&config);
     live_adapter_init(peer, false, false);
     live_adapter_start(peer, 1);
-    peer_adapter.channel_open(peer, 0, &chat);
+    assert(peer_adapter.channel_open(peer, 0, &chat) == CHAT);
+    memset(channels, 0, sizeof channels);
+    bool failed = false;
     while (lines.len > 0) {
         size_t len = cuts ? 1 + rng_below(&rng, lines.len < 40 ? lines.len : 40) : lines.len;
-        check_failure(peer, live_adapter_feed(peer, 0, bytes_of(lines.at, len)));
+        bool fed = live_adapter_feed(peer, 0, bytes_of(lines.at, len));
+        assert(!failed || !fed);
+        check_failure(peer, fed);
         lines = bytes_from(lines, len);
+        size_t before = ending.outputs.len;
         drain(peer, &ending, 0);
+        assert(!failed || ending.outputs.len == before);
+        failed = !fed;
     }
     peer_adapter.stats(peer, &ending.stats);
     // What it is told in turn is lines of JSON, whatever it said.
@@ -101,11 +135,38 @@ static struct peer_stats stats_of(const char *text)
     return stats;
 }
 
+static void check_same(const struct peer_stats *a, const struct peer_stats *b)
+{
+#define SAME(member) assert(a->member == b->member)
+    SAME(state), SAME(signaling), SAME(gathering), SAME(ice_state), SAME(ice_failure);
+    SAME(ice_role), SAME(dtls_state), SAME(dtls_role), SAME(sctp_state), SAME(has_selected);
+    SAME(dtls.datagrams_sent), SAME(dtls.datagrams_received), SAME(dtls.timeouts);
+    SAME(sctp.packets_sent), SAME(sctp.retransmissions), SAME(sctp.messages_abandoned);
+    SAME(dtls.connected_at), SAME(sctp.connected_at), SAME(ice_connected_at), SAME(connected_at);
+    SAME(failed_at), SAME(disconnected_at), SAME(gathered_at), SAME(restarts), SAME(rollbacks);
+    SAME(channels_open), SAME(channels_opened), SAME(channels_closed);
+    SAME(datagrams_sent), SAME(datagrams_received), SAME(stun_sent), SAME(stun_received);
+    SAME(dtls_sent), SAME(dtls_received), SAME(media_sent), SAME(media_received);
+    SAME(bytes_sent), SAME(bytes_received), SAME(sent_without_consent), SAME(turn_allocations);
+    SAME(turn_refreshes), SAME(turn_permissions), SAME(turn_error), SAME(selected.nominated);
+    for (unsigned i = 0; i < PEER_DROPS; i++)
+        assert(i == PEER_KEPT || a->drops[i] == b->drops[i]);
+    for (unsigned i = ICE_HOST; i <= ICE_RELAY; i++)
+        SAME(candidates[i]);
+    if (!a->has_selected)
+        return;
+    SAME(selected.local.type), SAME(selected.remote.type);
+    assert(addr_equal(&a->selected.local.addr, &b->selected.local.addr));
+    assert(addr_equal(&a->selected.remote.addr, &b->selected.remote.addr));
+#undef SAME
+}
+
 // Written and read twice, it is the same; at first, text that was cut inside a letter is left out.
 static void check_stats(const struct peer_stats *stats)
 {
     char *first = stats_text(stats);
     struct peer_stats once = stats_of(first);
+    check_same(stats, &once);
     char *second = stats_text(&once);
     struct peer_stats twice = stats_of(second);
     char *third = stats_text(&twice);
@@ -156,6 +217,38 @@ static void check_content(const json_t *object)
     text_free(&twice);
 }
 
+static bool is_same_text(const char *a, const char *b)
+{
+    return !a == !b && (!a || strcmp(a, b) == 0);
+}
+
+static void check_same_config(const struct peer_config *a, const struct peer_config *b)
+{
+#define SAME(member) assert(a->member == b->member)
+    SAME(servers_count), SAME(locals_count), SAME(trickle), SAME(relay_only), SAME(ice_lite);
+    SAME(ice_only), SAME(force_role), SAME(role), SAME(tiebreaker), SAME(setup), SAME(identity);
+    SAME(wrong_fingerprint), SAME(mtu), SAME(sctp_port), SAME(max_message_size), SAME(take_media);
+    SAME(srtp_profiles), SAME(media_control), SAME(media_start_bps), SAME(media_min_bps);
+    SAME(media_max_bps), SAME(media_clock_ppb), SAME(ice_ta), SAME(consent_interval);
+    SAME(consent_timeout), SAME(nomination_wait), SAME(patience), SAME(gather_timeout);
+    SAME(turn_lifetime_s), SAME(turn_channels), SAME(polite);
+    for (size_t i = 0; i < sizeof a->rng.s / sizeof a->rng.s[0]; i++)
+        SAME(rng.s[i]);
+    for (unsigned i = 0; i < a->locals_count; i++)
+        assert(addr_equal(&a->locals[i], &b->locals[i]));
+    for (unsigned i = 0; i < a->servers_count; i++) {
+        SAME(servers[i].kind);
+        assert(addr_equal(&a->servers[i].addr, &b->servers[i].addr));
+        if (a->servers[i].kind == PEER_STUN)
+            continue;
+        SAME(servers[i].transport);
+        assert(is_same_text(a->servers[i].username, b->servers[i].username));
+        assert(is_same_text(a->servers[i].password, b->servers[i].password));
+    }
+    assert(is_same_text(a->name, b->name));
+#undef SAME
+}
+
 static void check_config(const json_t *object)
 {
     struct peer_config config = {.name = "bob"}, again = {.name = "bob"};
@@ -167,11 +260,7 @@ static void check_config(const json_t *object)
     json_t *made = json_object();
     live_config_encode(made, &config, true);
     assert(live_config_decode(made, &again));
-    assert(again.servers_count == config.servers_count && again.mtu == config.mtu);
-    assert(again.locals_count == config.locals_count && again.trickle == config.trickle);
-    assert(again.relay_only == config.relay_only && again.ice_ta == config.ice_ta);
-    for (unsigned i = 0; i < config.servers_count; i++)
-        assert(addr_equal(&config.servers[i].addr, &again.servers[i].addr));
+    check_same_config(&config, &again);
     json_decref(made);
 }
 
