@@ -73,10 +73,20 @@ static void check_same(struct bytes text, enum sdp_outcome outcome)
     if (outcome != SDP_OK)
         return;
     assert(clean.session_id == used.session_id && clean.ice_lite == used.ice_lite);
+    assert(clean.session_version == used.session_version);
     assert(clean.bundle_count == used.bundle_count && clean.bundle_count <= SDP_MEDIA_MAX);
+    for (unsigned i = 0; i < clean.bundle_count; i++)
+        assert(bytes_equal(clean.bundle[i], used.bundle[i]));
     for (unsigned i = 0; i < clean.media_count; i++) {
-        check_media_equal(&clean.media[i], &used.media[i]);
-        assert(bytes_equal(clean.media[i].lines, used.media[i].lines));
+        const struct sdp_media *a = &clean.media[i], *b = &used.media[i];
+        check_media_equal(a, b);
+        assert(bytes_equal(a->lines, b->lines) && bytes_equal(a->kind, b->kind));
+        assert(bytes_equal(a->mid, b->mid) && bytes_equal(a->tls_id, b->tls_id));
+        assert(a->port == b->port && a->bundle_only == b->bundle_only);
+        assert(a->has_sctp_port == b->has_sctp_port && a->old_sctp == b->old_sctp);
+        assert(a->has_max_message_size == b->has_max_message_size);
+        assert(a->fingerprints_count == b->fingerprints_count);
+        assert(a->candidates_ignored == b->candidates_ignored);
     }
 }
 
