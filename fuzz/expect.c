@@ -1,6 +1,7 @@
 // Any text as an expectation of a scenario that has one of everything: it is taken, or one line
-// says what is wrong, with the place in the file. More blanks change nothing. After a line break it
-// is a description, and what stands before a pattern for its lines: a model finds the same ones.
+// says what is wrong, with the place in the file. More blanks change nothing; one word more is one
+// too many. After a line break it is a description, and what stands before a pattern for its lines:
+// a model finds the same ones.
 #include "fuzz/fuzz.h"
 #include "scenarios/runner/load/expect_priv.h"
 
@@ -92,6 +93,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memcpy(text, data, size);
     text[size] = 0;
     bool taken = parse(set.scenarios[0], text, &err);
+    snprintf(wide, sizeof wide, "%s zzz", text);
+    assert(!taken || !parse(set.scenarios[0], wide, &wide_err));
 
     size_t len = 0;
     bool quoted = memchr(data, '"', size) || memchr(data, '\'', size);
