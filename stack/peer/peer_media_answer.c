@@ -488,9 +488,9 @@ static void answered_track(struct peer *p, nanotime now, unsigned track, bool re
             agree_format(&agreement, codec, format, receive_type(format, codec, video),
                          format->feedback & peer_track_feedback(p, config, codec));
     }
-    // RFC 3264 6.1: of what was offered, whatever is wanted by now.
-    enum sdp_direction direction =
-        ours_rtp.direction & sdp_direction_reversed(theirs_rtp.direction);
+    // RFC 3264 6.1: of what was offered, whatever is wanted by now; but what was stopped stays so.
+    enum sdp_direction offered = p->tracks[track].stopped ? SDP_INACTIVE : ours_rtp.direction;
+    enum sdp_direction direction = offered & sdp_direction_reversed(theirs_rtp.direction);
     agree_rest(p, track, &theirs_rtp, direction, &agreement);
     agree(p, now, track, &agreement);
 }
