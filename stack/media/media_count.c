@@ -146,11 +146,11 @@ static void fill_repairs(const struct media *m, const struct media_stream_in *s,
     }
     for (unsigned i = 0; i < m->streams_count; i++) {
         const struct media_stream_in *other = &m->streams[i];
-        if (!other->used || other->track != s->track)
+        if (!other->used || other->track != s->track || other->repairs != (int)(s - m->streams))
             continue;
-        if (other->role == MEDIA_IN_RTX && other->repairs == (int)(s - m->streams))
+        if (other->role == MEDIA_IN_RTX)
             in->rtxSsrc = other->ssrc;
-        if (other->role == MEDIA_IN_FEC && m->tracks[s->track].layers == 1)
+        if (other->role == MEDIA_IN_FEC)
             in->fecSsrc = other->ssrc;
     }
 }

@@ -190,6 +190,35 @@ static void test_media_streams_of_sections_with_other_extensions(void **state)
     }
 }
 
+// W3C rtxSsrc, fecSsrc: of the stream that plays, not of another layer.
+static void test_media_streams_repair_is_of_its_layer(void **state)
+{
+    (void)state;
+    static const struct media_config configs[2] = {{.start_bps = 3000000}};
+    static const struct media_track_config video = {.label = "video",
+                                                    .kind = MEDIA_VIDEO,
+                                                    .codecs = {"VP8"},
+                                                    .codecs_count = 1,
+                                                    .bitrate = 800000,
+                                                    .fps = 25,
+                                                    .width = 640,
+                                                    .height = 360,
+                                                    .pli = true,
+                                                    .fec = MEDIA_FLEXFEC,
+                                                    .layers = {{"q", 4, 100000}, {"f", 1, 700000}},
+                                                    .layers_count = 2};
+    struct media_world *world = media_world_new(configs);
+    (void)media_world_track(world, &video, true, false);
+    media_world_start(world);
+    media_world_run(world, 5 * TIME_S);
+    struct media_ssrcs ssrcs;
+    media_ssrcs(world->sides[0], 0, &ssrcs);
+    struct media_track_stats got = media_world_stats(world, 1, 0);
+    assert_int_equal(got.in.ssrc, ssrcs.media[1]);
+    assert_int_equal(got.in.fecSsrc, ssrcs.fec[1]);
+    media_world_free(world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -198,6 +227,7 @@ int main(void)
         cmocka_unit_test(test_media_streams_of_names_alone_are_bounded),
         cmocka_unit_test(test_media_streams_that_said_goodbye_go),
         cmocka_unit_test(test_media_streams_that_play_stay),
+        cmocka_unit_test(test_media_streams_repair_is_of_its_layer),
         cmocka_unit_test(test_media_streams_of_sections_with_other_extensions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
