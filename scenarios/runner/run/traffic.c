@@ -201,15 +201,18 @@ void traffic_message(struct run *run, struct run_peer *peer, const struct peer_o
     size_t width = out->text ? 16 : 8;
     uint64_t number = handle->next_received; // what a short message is taken for
     nanotime now = run_now(run);
+    bool intact = true;
 
     if (!handle->open)
         track->damaged++;
     if (out->bytes.len >= 2 * width) {
         number = stamp_read(out->bytes.at, out->text);
-        nanotime sent = (nanotime)stamp_read(out->bytes.at + width, out->text);
-        track->latency_max = time_max(track->latency_max, now - sent);
+        uint64_t sent = stamp_read(out->bytes.at + width, out->text);
+        intact = sent <= (uint64_t)now; // an adapter may say what it likes
+        if (intact)
+            track->latency_max = time_max(track->latency_max, now - (nanotime)sent);
     }
-    if (!message_intact(out->bytes, number, out->text))
+    if (!intact || !message_intact(out->bytes, number, out->text))
         track->damaged++;
     // Of an unordered or unreliable channel, gaps are no fault; going back is out of order.
     if (number < handle->next_received)
