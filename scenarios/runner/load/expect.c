@@ -3,8 +3,7 @@
 #include "scenarios/runner/load/filter.h"
 #include "scenarios/runner/load/load_priv.h"
 
-// A walk over the words of one expectation. A quoted string is one word, without its quotes; a
-// quote that is not closed begins none, and is no word that is known.
+// A walk over the words of one expectation. A quoted string is one word, without its quotes.
 struct words {
     struct arena *arena;
     const struct scenario *scenario;
@@ -35,7 +34,7 @@ static void words_next(struct words *w)
     while (w->rest.len && (w->rest.at[0] == ' ' || w->rest.at[0] == '\t'))
         w->rest = bytes_from(w->rest, 1);
     size_t start = 0, end = 0;
-    w->quoted = w->rest.len && w->rest.at[0] == '"' && memchr(w->rest.at + 1, '"', w->rest.len - 1);
+    w->quoted = w->rest.len && w->rest.at[0] == '"';
     if (w->quoted) {
         for (start = end = 1; end < w->rest.len && w->rest.at[end] != '"';)
             end++;
