@@ -42,6 +42,7 @@ struct transaction *ice_transaction_new(struct ice_agent *agent, nanotime now)
         .pair = NO_INDEX,
         .tiebreaker = agent->tiebreaker,
         .sent_at = now,
+        .last_at = now,
     };
     put_u16(made->id, (uint16_t)index);
     rng_fill(&agent->rng, made->id + 2, sizeof made->id - 2);
@@ -179,6 +180,7 @@ bool ice_checks_repeat(struct ice_agent *agent, nanotime now, struct ice_output 
         struct transaction *t = &agent->transactions[i];
         if (t->kind != TRANSACTION_CHECK || stun_rto_poll(&t->rto, now) != STUN_RTO_SEND)
             continue;
+        t->last_at = now;
         agent->stats.retransmissions++;
         agent->frozen_stuck = false; // it no longer holds back its foundation
         trace_check(agent, now, t);

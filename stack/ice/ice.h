@@ -216,8 +216,11 @@ struct ice_pair_stats {
     uint64_t requestsReceived;    // of both kinds, with retransmissions
     uint64_t responsesSent;
     uint64_t responsesReceived; // of both kinds
-    // An answer to a check that was sent more than once measures nothing: nobody knows which of
-    // them it answers (RFC 8489 6.2.1: Karn's algorithm).
+    // Each response measures one round trip, so that the mean is total / responsesReceived. A check
+    // that was sent more than once is measured from the last time, as in libwebrtc, where each has
+    // a transaction of its own; nobody knows which of them was answered, so where a round trip
+    // takes longer than rto_min (500 ms) that is too little. Consent is never asked for by the same
+    // request twice: its round trips are exact.
     nanotime totalRoundTripTime;
     nanotime currentRoundTripTime; // the latest; TIME_NEVER: none
 };

@@ -102,6 +102,7 @@ struct transaction {
     struct addr to;
     struct stun_rto rto;
     nanotime sent_at; // first
+    nanotime last_at; // and last
     nanotime until;   // cancelled and consent: forgotten then
 };
 

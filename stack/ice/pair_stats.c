@@ -92,10 +92,8 @@ void ice_count_response(struct ice_agent *agent, nanotime now, const struct tran
     struct ice_pair_stats *stats =
         sent->kind == TRANSACTION_CONSENT ? selected_stats(agent) : &agent->pairs[sent->pair].stats;
     stats->responsesReceived++;
-    if (sent->rto.sent > 1)
-        return;
-    stats->currentRoundTripTime = now - sent->sent_at;
-    stats->totalRoundTripTime += now - sent->sent_at;
+    stats->currentRoundTripTime = now - sent->last_at;
+    stats->totalRoundTripTime += now - sent->last_at;
 }
 
 void ice_count_asked(struct ice_agent *agent, const struct datagram *request, bool previous)

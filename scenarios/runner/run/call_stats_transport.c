@@ -23,8 +23,9 @@ const struct media_member pair_members[] = {
     PAIR(requestsReceived, COUNT, "of both kinds, with retransmissions"),
     PAIR(responsesSent, COUNT, "to those"),
     PAIR(responsesReceived, COUNT, "to checks of both kinds"),
-    PAIR(currentRoundTripTime, TIME, "by the latest response to a check that was sent once"),
-    PAIR(totalRoundTripTime, TIME, "sum of those measurements"),
+    PAIR(currentRoundTripTime, TIME,
+         "by the latest response to a check, from when that was sent last"),
+    PAIR(totalRoundTripTime, TIME, "sum of those of all responses"),
     {0},
 };
 
