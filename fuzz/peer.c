@@ -3,7 +3,9 @@
 //
 //   - the session survives, since none of this takes longer than its timeouts;
 //   - what is delivered is what was sent, in order, each message once;
-//   - nothing is sent without consent; the heap stays small.
+//   - nothing is sent without consent, which is over when in the end nothing comes through any
+//   more;
+//   - the heap stays small.
 #include "fuzz/kit/pair.h"
 
 // libFuzzer: -max_len=1000
@@ -73,6 +75,23 @@ static void connect(void)
     pair.connected = true;
 }
 
+// Both go on talking to a path that is dead.
+static void cut(void)
+{
+    pair.cut = true;
+    pair.cut_at = pair.now;
+    for (unsigned i = 0; i < 12; i++) {
+        say((int)(i & 1));
+        pair_pass(&pair, 4 * TIME_S);
+    }
+    for (int i = 0; i < 2; i++) {
+        static struct peer_stats stats;
+        peer_simrtc.stats(pair.ends[i].peer, &stats);
+        assert(stats.state == PEER_FAILED && stats.ice_failure == ICE_CONSENT_EXPIRED);
+        assert(stats.sent_without_consent == 0);
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     fuzz_peers_ready();
@@ -87,6 +106,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     fuzz_memory_check(before, MEMORY_MAX);
     pair_check_connected(&pair);
     assert(heard[0] == said[1] && heard[1] == said[0]);
+    cut();
     pair_free(&pair);
     fuzz_peers_end();
     return 0;

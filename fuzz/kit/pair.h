@@ -31,6 +31,8 @@ struct pair {
     uint64_t order;
     struct reader r;
     bool connected; // from then on the bytes decide
+    bool cut;       // nothing comes through any more
+    nanotime cut_at;
     // What is no datagram, description or candidate: the harness's.
     void (*take)(struct pair *pair, int i, const struct peer_output *out);
 };
@@ -58,7 +60,10 @@ static inline void pair_send(struct pair *pair, int from, const struct datagram 
     int to = addr_equal(&d->to, &pair->ends[1 - from].addr) ? 1 - from : -1;
     nanotime at = pair->now + (10 + (nanotime)(fate / 16) * 30) * TIME_MS;
     assert(d->bytes.len <= 1200);
-    if (to < 0 || what >= 14)
+    // RFC 7675 5.1: without an answer for 30 seconds nothing but STUN.
+    assert(!pair->cut || pair->now - pair->cut_at <= 30 * TIME_S ||
+           (d->bytes.len > 0 && d->bytes.at[0] <= 3));
+    if (to < 0 || what >= 14 || pair->cut)
         return;
     if (what < 11) {
         pair_put(pair, to, d, d->bytes, at);
