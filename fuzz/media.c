@@ -4,7 +4,8 @@
 //
 //   - what is sent is RTP and RTCP that parses, no longer than the MTU;
 //   - what is counted fits together: frames decoded are frames received, concealed is part of all,
-//     nothing is received that was neither sent nor forged, rates stay within their bounds;
+//     what was sent is what came out, to the byte, nothing is received that was neither sent nor
+//     forged, rates stay within their bounds;
 //   - where nothing was damaged or forged, no frame is damaged either, and once the path is good
 //     both hear and see again;
 //   - the heap stays small, and it ends.
@@ -24,9 +25,10 @@
 struct bench {
     struct media_world *world;
     struct reader r;
-    bool bad;                   // the bytes decide
-    bool hostile;               // something was damaged or forged
-    uint64_t sent[2], extra[2]; // RTP from a side; handed to a side besides
+    bool bad;                      // the bytes decide
+    bool hostile;                  // something was damaged or forged
+    uint64_t sent[2], extra[2];    // RTP from a side; handed to a side besides
+    uint64_t reports[2], bytes[2]; // RTCP from a side; bytes of both
     uint8_t last[2][RTP_PACKET_MAX];
     size_t last_len[2];
     bool last_rtcp[2];
@@ -36,10 +38,18 @@ static struct bench bench;
 static void hand_in(int side, bool rtcp, struct bytes bytes)
 {
     struct media *media = bench.world->sides[side];
+    struct media_transport_stats before, after;
     bench.extra[side]++;
+    media_transport_stats(media, &before);
     enum media_drop drop = rtcp ? media_input_rtcp(media, bench.world->now, bytes)
                                 : media_input_rtp(media, bench.world->now, bytes);
     assert(drop < MEDIA_DROPS && media_drop_name(drop));
+    media_transport_stats(media, &after);
+    // Of a compound RTCP packet some may be bad, and it came all the same.
+    uint64_t came = after.packetsReceived - before.packetsReceived;
+    assert(drop == MEDIA_KEPT ? came == 1 : came <= rtcp);
+    assert(after.bytesReceived - before.bytesReceived == (came ? bytes.len : 0));
+    assert(drop == MEDIA_KEPT || after.drops[drop] > before.drops[drop]);
 }
 
 static void check_sent(const struct media_flying *packet)
@@ -65,6 +75,8 @@ static void tamper(struct media_world *world, int from, struct media_flying *pac
     (void)world;
     check_sent(packet);
     bench.sent[from] += !packet->rtcp;
+    bench.reports[from] += packet->rtcp;
+    bench.bytes[from] += packet->len;
     memcpy(bench.last[from], packet->bytes, packet->len);
     bench.last_len[from] = packet->len;
     bench.last_rtcp[from] = packet->rtcp;
@@ -155,8 +167,9 @@ static void command(void)
 static void check_side(int side)
 {
     struct media_transport_stats transport;
-    uint64_t received = 0;
+    uint64_t received = 0, sent = 0;
     media_transport_stats(bench.world->sides[side], &transport);
+    assert(transport.availableOutgoingBitrate >= MIN_BPS);
     assert(transport.availableOutgoingBitrate <= MAX_BPS);
     for (unsigned track = 0; track < 2; track++) {
         struct media_track_stats s = media_world_stats(bench.world, side, track);
@@ -172,7 +185,16 @@ static void check_side(int side)
         assert(bench.hostile || s.quality.damaged == 0);
         assert(s.in.retransmittedPacketsReceived + s.in.fecPacketsReceived <= s.in.packetsReceived);
         received += s.in.packetsReceived;
+        sent += s.out.packetsSent;
     }
+    // Some are lost where the path is narrow, before the bytes decide.
+    const struct media_path *path = &bench.world->paths[side];
+    uint64_t gone = path->lost + path->dropped;
+    assert(transport.packetsSent == path->sent && sent >= bench.sent[side]);
+    assert(sent <= bench.sent[side] + gone);
+    assert(path->sent == bench.sent[side] + bench.reports[side] + gone);
+    assert(gone ? transport.bytesSent > bench.bytes[side]
+                : transport.bytesSent == bench.bytes[side]);
     assert(received <= bench.sent[1 - side] + bench.extra[side]);
 }
 
