@@ -3,7 +3,7 @@
 // describes itself again, restarts ICE, and has a track more.
 //
 //   - what is refused has a reason and changes nothing: the true message is taken after it, and the
-//     session comes up, when nothing damaged was taken;
+//     session comes up, when nothing damaged was taken; so does what is described again;
 //   - what is taken does not break the peer, whatever it said.
 #include "fuzz/kit/peers.h"
 
@@ -27,6 +27,7 @@ struct bench {
     struct reader r;
     bool damaged;           // something damaged was taken
     bool media, redirected; // of audio: stopped, or of another direction
+    bool restarted;
 };
 
 static void post(struct bench *b, int to, bool candidate, bool answer, struct bytes bytes)
@@ -233,6 +234,8 @@ static void check_end(struct bench *b)
         peer_simrtc.stats(b->peers[i], &stats);
         assert(stats.sent_without_consent == 0);
         assert(b->damaged || stats.state == PEER_CONNECTED);
+        assert(b->damaged || stats.signaling == PEER_STABLE);
+        assert(b->damaged || stats.restarts == b->restarted);
         bool selected = fuzz_peer_check_stats(b->peers[i], b->now);
         assert(b->damaged || selected);
         if (!b->media || b->damaged)
@@ -256,10 +259,12 @@ static void describe_again(struct bench *b, unsigned who)
     if (b->media && how & 32)
         peer_simrtc.track_stop(b->peers[who], 0);
     unsigned told = b->messages_count;
+    b->restarted = true;
     peer_simrtc.describe(b->peers[who], b->now, true);
     pass(b, 100 * TIME_MS);
     for (unsigned i = told; i < b->messages_count; i++) {
-        give(b, &b->messages[i], text_bytes(&b->messages[i].text));
+        bool taken = give(b, &b->messages[i], text_bytes(&b->messages[i].text));
+        assert(taken || b->damaged);
         pass(b, 10 * TIME_MS);
     }
     pass(b, 20 * TIME_S);
