@@ -128,6 +128,11 @@ enum gather_took gather_stream_event(struct gather *gather, nanotime now, unsign
                                      enum peer_stream_event event, struct bytes bytes)
 {
     struct gather_task *task = stream < gather->tasks_count ? &gather->tasks[stream] : NULL;
+    bool ends = event == PEER_STREAM_CLOSED || event == PEER_STREAM_REFUSED;
+    if (task && task->close_due && ends) { // it was to be closed: no need any more
+        task->close_due = false;
+        return GATHER_TOOK;
+    }
     if (!task || task->close_due || (task->stream != GATHER_OPENING && task->stream != GATHER_OPEN))
         return GATHER_NOT_OURS;
     switch (event) {

@@ -298,6 +298,27 @@ static void test_gather_tcp_garbage(void **state)
     bench_fini(&b);
 }
 
+// What ends from the other side before its close was polled is not closed any more: by then the
+// number may be another stream's.
+static void test_gather_tcp_ends_before_it_is_closed(void **state)
+{
+    (void)state;
+    static const enum peer_stream_event ends[] = {PEER_STREAM_CLOSED, PEER_STREAM_REFUSED};
+    for (unsigned i = 0; i < 2; i++) {
+        struct bench b;
+        bench_init(&b, false);
+        run_until(&b, TIME_S);
+        gather_stream_event(&b.gather, b.now, 0, PEER_STREAM_BYTES, bytes_text("POST / HTTP/1.1"));
+        turn_server_stream_closed(b.servers[0], b.now, 0);
+        b.connected[0] = -1;
+        assert_int_equal(gather_stream_event(&b.gather, b.now, 0, ends[i], bytes_text("")),
+                         GATHER_TOOK);
+        run_until(&b, 2 * TIME_S);
+        assert_int_equal(b.closes, 0);
+        bench_fini(&b);
+    }
+}
+
 // Closed before the connection stands.
 static void test_gather_tcp_closed_while_opening(void **state)
 {
@@ -326,6 +347,7 @@ int main(void)
         cmocka_unit_test(test_gather_tcp_restart_reuses),
         cmocka_unit_test(test_gather_tcp_redirected),
         cmocka_unit_test(test_gather_tcp_garbage),
+        cmocka_unit_test(test_gather_tcp_ends_before_it_is_closed),
         cmocka_unit_test(test_gather_tcp_closed_while_opening),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
