@@ -172,15 +172,27 @@ bool peer_is_authenticated(const struct peer *p, const struct datagram *datagram
     return false;
 }
 
+static void authenticate(struct peer *p, const struct datagram *datagram)
+{
+    if (p->config.ice_only || peer_is_authenticated(p, datagram))
+        return;
+    p->authenticated[p->authenticated_next] = (struct peer_pair){datagram->to, datagram->from};
+    p->authenticated_next = (p->authenticated_next + 1) % PEER_AUTHENTICATED_MAX;
+}
+
 void peer_data_authenticated(struct peer *p, const struct datagram *datagram)
 {
     struct bytes message = datagram->bytes;
     // A Binding request, or success: those are with MESSAGE-INTEGRITY (RFC 8445 7.1.2, 7.3).
-    bool checked = message.len > 1 && message.at[0] <= 1 && message.at[1] == 1;
-    if (p->config.ice_only || !checked || peer_is_authenticated(p, datagram))
-        return;
-    p->authenticated[p->authenticated_next] = (struct peer_pair){datagram->to, datagram->from};
-    p->authenticated_next = (p->authenticated_next + 1) % PEER_AUTHENTICATED_MAX;
+    if (message.len > 1 && message.at[0] <= 1 && message.at[1] == 1)
+        authenticate(p, datagram);
+}
+
+void peer_data_selected(struct peer *p, const struct ice_pair *pair)
+{
+    // RFC 8445 8.2: between two lite agents nothing is checked; signaling alone tells.
+    if (p->config.ice_lite)
+        authenticate(p, &(struct datagram){.from = pair->remote.addr, .to = pair->local.base});
 }
 
 static enum peer_drop keep_early(struct peer *p, struct bytes datagram)

@@ -177,6 +177,8 @@ bool peer_is_authenticated(const struct peer *p, const struct datagram *datagram
 void peer_data_free(struct peer *p);
 enum peer_drop peer_data_input(struct peer *p, nanotime now, const struct datagram *datagram);
 void peer_data_authenticated(struct peer *p, const struct datagram *datagram);
+// This pair was selected.
+void peer_data_selected(struct peer *p, const struct ice_pair *pair);
 enum peer_step peer_data_poll(struct peer *p, nanotime now, struct peer_output *out);
 nanotime peer_data_deadline(const struct peer *p);
 void peer_data_close_channels(struct peer *p, nanotime now);

@@ -289,6 +289,25 @@ static void alice_lite(struct peer_config *config, int i)
     config->ice_lite = i == 0;
 }
 
+static void both_lite(struct peer_config *config, int i)
+{
+    (void)i;
+    config->ice_lite = true;
+}
+
+// RFC 8445 8.2: they take a pair without a check, and what comes by it.
+static void test_peer_two_lite(void **state)
+{
+    (void)state;
+    struct wire *wire = wire_new(11, both_lite);
+    int channel = wire_open(wire, 0, "chat");
+    wire_offer(wire);
+    wire_run(wire, 3 * TIME_S);
+    check_connected(wire, channel);
+    assert_int_equal(wire_stats(wire, 0).ice.checks_sent + wire_stats(wire, 1).ice.checks_sent, 0);
+    wire_free(wire);
+}
+
 static void test_peer_lite_is_controlled(void **state)
 {
     (void)state;
@@ -655,6 +674,7 @@ int main(void)
         cmocka_unit_test(test_peer_pending_candidates_bounded),
         cmocka_unit_test(test_peer_wrong_fingerprint_fails),
         cmocka_unit_test(test_peer_lite_is_controlled),
+        cmocka_unit_test(test_peer_two_lite),
         cmocka_unit_test(test_peer_passive_answerer),
         cmocka_unit_test(test_peer_forced_role_conflict_resolves),
         cmocka_unit_test(test_peer_ipv6),

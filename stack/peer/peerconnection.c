@@ -284,6 +284,7 @@ static void ice_selected(struct peer *p, nanotime now)
     trace(&p->trace, now, "%s pair %s %s > %s %s", pair->nominated ? "nominated" : "valid",
           ice_candidate_type_name(pair->local.type), addr_print(&pair->local.addr, local),
           ice_candidate_type_name(pair->remote.type), addr_print(&pair->remote.addr, remote));
+    peer_data_selected(p, pair);
     peer_media_selected(p, now, pair);
     if (!pair->nominated)
         return;
