@@ -343,6 +343,39 @@ static void test_turn_same_seed_same_trace(void **state)
     free(first);
 }
 
+static void test_turn_bind_failure_is_told(void **state)
+{
+    (void)state;
+    struct turn_server_config server = world_server_config();
+    struct turn_client_config client = world_client_config();
+    world_init(&world, &server);
+    world.refuse_binds = 100;
+    world_add_client(&world, &client);
+    assert_int_equal(world_allocate(&world, 0), TURN_FAILED);
+    assert_int_equal(world.binds_refused, 8);
+    assert_int_equal(turn_client_failure(world.clients[0], NULL), 508);
+    assert_int_equal(turn_server_stats(world.server).allocations_live, 0);
+    world_fini(&world);
+}
+
+static void test_turn_server_tries_another_port(void **state)
+{
+    (void)state;
+    struct turn_server_config server = world_server_config();
+    struct turn_client_config client = world_client_config();
+    world_init(&world, &server);
+    world.refuse_binds = 7;
+    world_add_client(&world, &client);
+    assert_int_equal(world_allocate(&world, 0), TURN_ALLOCATED);
+    assert_int_equal(world.binds_refused, 7);
+    assert_int_equal(world.sockets_count, 1);
+    struct addr relayed = turn_client_relayed(world.clients[0]);
+    assert_true(addr_equal(&relayed, &world.sockets[0]));
+    assert_int_equal(turn_server_stats(world.server).allocations_live, 1);
+    assert_int_equal(turn_server_stats(world.server).errors, 1); // 401 alone
+    world_fini(&world);
+}
+
 static void test_turn_retransmitted_allocate_gets_the_same_address(void **state)
 {
     (void)state;
@@ -399,6 +432,8 @@ int main(void)
         cmocka_unit_test(test_turn_server_reset_is_told_by_437),
         cmocka_unit_test(test_turn_bad_wire_makes_one_allocation),
         cmocka_unit_test(test_turn_same_seed_same_trace),
+        cmocka_unit_test(test_turn_bind_failure_is_told),
+        cmocka_unit_test(test_turn_server_tries_another_port),
         cmocka_unit_test(test_turn_retransmitted_allocate_gets_the_same_address),
         cmocka_unit_test(test_turn_two_clients_relay_to_each_other),
     };
