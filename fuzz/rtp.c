@@ -1,6 +1,7 @@
-// Any bytes as an RTP packet, behind a map of extension ids. What was parsed is written as the same
-// bytes; its elements are those that a plain walk finds; values that are written are read again;
-// late values change their own bytes alone.
+// Any bytes as an RTP packet, behind a map of extension ids. Its outcome and its fields are those
+// of a plain reading; what was parsed is written as the same bytes; its elements are those that a
+// plain walk finds; values that are written are read again; late values change their own bytes
+// alone.
 #include "fuzz/fuzz.h"
 #include "fuzz/kit/rtp_mutate.h"
 #include "stack/rtp/rtp.h"
@@ -9,6 +10,61 @@
 
 #define ROOM 2048
 #define MAP_LEN (1 + RTP_EXTENSIONS) // in front of the packet
+
+// RFC 8285 4.2 and 4.3: no element is longer than what is left.
+static bool elements_fit(unsigned profile, struct bytes extension)
+{
+    struct reader r = reader_of(extension);
+    if (profile != 0xbede && profile >> 4 != 0x100)
+        return true;
+    while (r.len > 0 && !r.failed) {
+        unsigned head = read_u8(&r);
+        if (head == 0)
+            continue;
+        if (profile == 0xbede && (head >> 4 == 15 || head >> 4 == 0))
+            return true;
+        read_skip(&r, profile == 0xbede ? (head & 15) + 1u : read_u8(&r));
+    }
+    return !r.failed;
+}
+
+// RFC 3550 5.1 and 5.3.1, field by field.
+static void check_parsed(struct bytes datagram, enum rtp_outcome outcome,
+                         const struct rtp_packet *packet)
+{
+    struct reader r = reader_of(datagram);
+    unsigned first = read_u8(&r), second = read_u8(&r), sequence = read_u16(&r), profile = 0;
+    uint32_t timestamp = read_u32(&r), ssrc = read_u32(&r), csrc[15];
+    struct bytes extension = {0};
+    if (datagram.len >= RTP_HEADER_LEN && first >> 6 != 2) {
+        assert(outcome == RTP_BAD_VERSION);
+        return;
+    }
+    for (unsigned i = 0; i < (first & 15); i++)
+        csrc[i] = read_u32(&r);
+    if (first & 0x10) {
+        profile = read_u16(&r);
+        extension = read_bytes(&r, 4u * read_u16(&r));
+    }
+    assert((outcome == RTP_TOO_SHORT) == r.failed);
+    if (r.failed)
+        return;
+    bool fits = elements_fit(profile, extension);
+    assert((outcome == RTP_BAD_EXTENSION) == !fits);
+    unsigned padding = first & 0x20 && r.len ? datagram.at[datagram.len - 1] : 0;
+    bool padded = !(first & 0x20) || (padding > 0 && padding <= r.len);
+    assert((outcome == RTP_BAD_PADDING) == (fits && !padded));
+    if (outcome != RTP_OK)
+        return;
+    assert(packet->marker == second >> 7 && packet->payload_type == (second & 127));
+    assert(packet->sequence == sequence && packet->timestamp == timestamp && packet->ssrc == ssrc);
+    assert(packet->csrc_count == (first & 15));
+    for (unsigned i = 0; i < packet->csrc_count; i++)
+        assert(packet->csrc[i] == csrc[i]);
+    assert(packet->has_extension == (first >> 4 & 1) && packet->extension_profile == profile);
+    assert(bytes_equal(packet->extension, extension) && packet->padding == padding);
+    assert(bytes_equal(packet->payload, bytes_of(r.at, r.len - padding)));
+}
 
 // The value of the last element with this id; false: there is none.
 static bool element_find(const struct rtp_packet *packet, unsigned id, struct bytes *out)
@@ -67,8 +123,8 @@ static void check_values(const struct rtp_packet *packet, const struct rtp_exten
             break;
         case RTP_ABS_SEND_TIME:
             assert(has(values, i) == (found && v.len == 3));
-            assert(!has(values, i) || (values->abs_send_time >> 16 == v.at[0] &&
-                                       (values->abs_send_time & 0xff) == v.at[2]));
+            assert(!has(values, i) || values->abs_send_time == ((uint32_t)v.at[0] << 16 |
+                                                                (uint32_t)v.at[1] << 8 | v.at[2]));
             break;
         case RTP_TRANSPORT_CC:
             assert(has(values, i) == (found && v.len == 2));
@@ -94,7 +150,8 @@ static unsigned expressible(const struct rtp_extension_map *map,
     return bits;
 }
 
-static void write_values(const struct rtp_packet *packet, const struct rtp_extension_map *map,
+static void write_values(const uint8_t *header, const struct rtp_packet *packet,
+                         const struct rtp_extension_map *map,
                          const struct rtp_extension_values *values)
 {
     static uint8_t buffer[ROOM + 1024];
@@ -105,6 +162,9 @@ static void write_values(const struct rtp_packet *packet, const struct rtp_exten
     assert(rtp_write(buffer, len, packet, map, values) == len);
     assert(rtp_parse(bytes_of(buffer, len), &again) == RTP_OK);
     assert(bytes_equal(again.payload, packet->payload) && again.padding == packet->padding);
+    size_t fixed = RTP_HEADER_LEN + 4u * packet->csrc_count; // but for the bit of the extension
+    assert((buffer[0] & 0xef) == (header[0] & 0xef) &&
+           memcmp(buffer + 1, header + 1, fixed - 1) == 0);
     rtp_extensions_read(&again, map, &got);
     assert(got.has == expressible(map, values));
     assert(!has(&got, RTP_MID) || bytes_equal(got.mid, values->mid));
@@ -168,6 +228,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct rtp_packet packet;
     enum rtp_outcome outcome = rtp_parse(datagram, &packet);
     assert(outcome < RTP_OUTCOMES && rtp_outcome_name(outcome));
+    check_parsed(datagram, outcome, &packet);
     if (outcome != RTP_OK || datagram.len > ROOM)
         return 0;
     assert(fuzz_is_inside(datagram, packet.extension) && fuzz_is_inside(datagram, packet.payload));
@@ -176,7 +237,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct rtp_extension_values values;
     rtp_extensions_read(&packet, &map, &values);
     check_values(&packet, &map, &values);
-    write_values(&packet, &map, &values);
+    write_values(datagram.at, &packet, &map, &values);
     patch(datagram, &map, &values);
     return 0;
 }
