@@ -1,6 +1,7 @@
-// Any bytes as a STUN message. What decodes lies within its datagram; written again it decodes to
-// the same, and written once more it is the same bytes. What does not decode says what to write:
-// that decodes, to what was written.
+// Any bytes as a STUN message. What decodes lies within its datagram, and is what the first
+// attribute of each type says that a check covers (RFC 8489 14); written again it decodes to the
+// same, and written once more it is the same bytes. What does not decode says what to write: that
+// decodes, to what was written.
 #include "fuzz/fuzz.h"
 #include "fuzz/kit/stun_mutate.h"
 #include "stack/stun/stun.h"
@@ -140,6 +141,126 @@ static void check_marks(const struct stun_msg *msg)
         assert(stun_algorithms_has(msg->password_algorithms, picked));
 }
 
+// RFC 8489 14.5 to 14.7: behind a check all is ignored but further checks. 0: nothing is.
+static unsigned seal_of(unsigned type)
+{
+    return type == STUN_MESSAGE_INTEGRITY          ? 1
+           : type == STUN_MESSAGE_INTEGRITY_SHA256 ? 2
+           : type == STUN_FINGERPRINT              ? 3
+                                                   : 0;
+}
+
+// The attribute of this type that is number `n`, from 0. False: there are fewer.
+static bool find(struct bytes datagram, enum stun_attr wanted, unsigned n, struct bytes *out)
+{
+    struct reader r = reader_of(bytes_from(datagram, STUN_HEADER_LEN));
+    unsigned sealed = 0;
+    while (r.len > 0) {
+        unsigned type = read_u16(&r), len = read_u16(&r);
+        *out = read_bytes(&r, len);
+        read_skip(&r, (4 - len % 4) % 4);
+        assert(!r.failed);
+        if (sealed && seal_of(type) <= sealed)
+            continue;
+        sealed = seal_of(type) ? seal_of(type) : sealed;
+        if (type == (unsigned)wanted && n-- == 0)
+            return true;
+    }
+    *out = (struct bytes){0};
+    return false;
+}
+
+// The number in its first bytes.
+static uint64_t number_at(struct bytes datagram, enum stun_attr attr, unsigned len)
+{
+    struct bytes value;
+    uint64_t number = 0;
+    bool found = find(datagram, attr, 0, &value);
+    assert(!found || value.len >= len);
+    for (unsigned i = 0; found && i < len; i++)
+        number = number << 8 | value.at[i];
+    return number;
+}
+
+// RFC 8489 14.1, 14.2
+static bool is_address(struct bytes datagram, enum stun_attr attr, unsigned n, bool mask,
+                       const struct addr *got)
+{
+    struct bytes value;
+    struct addr addr = {0};
+    if (find(datagram, attr, n, &value)) {
+        bool v6 = value.len == 20;
+        assert(v6 ? value.at[1] == 2 : value.at[1] == 1 && value.len == 8);
+        addr.ip.family = v6 ? IP_V6 : IP_V4;
+        for (size_t i = 0; i < value.len - 4; i++)
+            addr.ip.at[i] = value.at[4 + i] ^ (mask ? datagram.at[4 + i] : 0);
+        addr.port = (uint16_t)((value.at[2] << 8 | value.at[3]) ^ (mask ? 0x2112 : 0));
+    }
+    return addr_equal(&addr, got);
+}
+
+static bool is_slice(struct bytes datagram, enum stun_attr attr, struct bytes got)
+{
+    struct bytes value;
+    return find(datagram, attr, 0, &value) ? got.at == value.at && got.len == value.len
+                                           : got.len == 0;
+}
+
+static void check_addresses(struct bytes d, const struct stun_msg *msg)
+{
+    struct bytes value;
+    bool masked = find(d, STUN_XOR_MAPPED_ADDRESS, 0, &value);
+    assert(is_address(d, masked ? STUN_XOR_MAPPED_ADDRESS : STUN_MAPPED_ADDRESS, 0, masked,
+                      &msg->mapped));
+    assert(is_address(d, STUN_XOR_RELAYED_ADDRESS, 0, true, &msg->relayed));
+    assert(is_address(d, STUN_ALTERNATE_SERVER, 0, false, &msg->alternate_server));
+    assert(is_address(d, STUN_RESPONSE_ORIGIN, 0, false, &msg->response_origin));
+    assert(is_address(d, STUN_OTHER_ADDRESS, 0, false, &msg->other_address));
+    for (unsigned i = 0; i < msg->peers_count; i++)
+        assert(is_address(d, STUN_XOR_PEER_ADDRESS, i, true, &msg->peers[i]));
+    unsigned peers = msg->peers_count + msg->peers_lost;
+    assert(peers == 0 || find(d, STUN_XOR_PEER_ADDRESS, peers - 1, &value));
+    assert(!find(d, STUN_XOR_PEER_ADDRESS, peers, &value));
+}
+
+// What is read of a message is what it says.
+static void check_values(struct bytes d, const struct stun_msg *msg)
+{
+    static const enum stun_attr all[] = {
+        0x01,   0x03,   0x06,   0x08,   0x09,   0x0a,   0x0c,   0x0d,   0x12,   0x13,
+        0x14,   0x15,   0x16,   0x17,   0x18,   0x19,   0x1a,   0x1c,   0x1d,   0x1e,
+        0x20,   0x22,   0x24,   0x25,   0x26,   0x27,   0x8000, 0x8001, 0x8002, 0x8003,
+        0x8004, 0x8022, 0x8023, 0x8028, 0x8029, 0x802a, 0x802b, 0x802c};
+    struct bytes value;
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        assert(stun_has(msg, all[i]) == find(d, all[i], 0, &value));
+    unsigned type =
+        (unsigned)d.at[0] << 8 | d.at[1]; // RFC 8489 5: M11 to M7 C1 M6 to M4 C0 M3 to M0
+    assert((unsigned)msg->class == ((type & 0x100) >> 7 | (type & 0x10) >> 4));
+    assert(msg->method == ((type & 0x3e00) >> 2 | (type & 0xe0) >> 1 | (type & 0xf)));
+    assert(is_slice(d, STUN_USERNAME, msg->username) && is_slice(d, STUN_REALM, msg->realm));
+    assert(is_slice(d, STUN_NONCE, msg->nonce) && is_slice(d, STUN_SOFTWARE, msg->software));
+    assert(is_slice(d, STUN_DATA_ATTR, msg->data) && is_slice(d, STUN_USERHASH, msg->userhash));
+    assert(is_slice(d, STUN_ALTERNATE_DOMAIN, msg->alternate_domain));
+    assert(is_slice(d, STUN_PADDING, msg->padding));
+    assert(is_slice(d, STUN_UNKNOWN_ATTRIBUTES, msg->unknown_attributes));
+    assert(is_slice(d, STUN_PASSWORD_ALGORITHMS, msg->password_algorithms));
+    assert(msg->password_algorithm == number_at(d, STUN_PASSWORD_ALGORITHM, 2));
+    assert(msg->priority == number_at(d, STUN_PRIORITY, 4));
+    assert(msg->lifetime_s == number_at(d, STUN_LIFETIME, 4));
+    assert(msg->change_request == number_at(d, STUN_CHANGE_REQUEST, 4));
+    assert(msg->reservation_token == number_at(d, STUN_RESERVATION_TOKEN, 8));
+    assert(msg->channel == number_at(d, STUN_CHANNEL_NUMBER, 2));
+    assert(msg->response_port == number_at(d, STUN_RESPONSE_PORT, 2));
+    assert(msg->transport == number_at(d, STUN_REQUESTED_TRANSPORT, 1));
+    assert(msg->family == number_at(d, STUN_REQUESTED_ADDRESS_FAMILY, 1));
+    assert(msg->additional_family == number_at(d, STUN_ADDITIONAL_ADDRESS_FAMILY, 1));
+    assert(msg->even_port_reserve == number_at(d, STUN_EVEN_PORT, 1) >> 7);
+    unsigned error = (unsigned)number_at(d, STUN_ERROR_CODE, 4);
+    assert(msg->error_code == (error >> 8 & 7) * 100 + (error & 255));
+    check_addresses(d, msg);
+}
+
 // Values of any length, between attributes that have one.
 static void write_and_decode(struct bytes script, uint8_t *to)
 {
@@ -181,6 +302,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     }
     assert(size >= STUN_HEADER_LEN && size % 4 == 0);
     assert(stun_is_stun(datagram) == (data[0] <= 3)); // RFC 7983 7 leaves it the first of methods
+    check_values(datagram, &msg);
     check_marks(&msg);
     struct bytes made = write_again(&msg, first);
     assert(stun_decode(made, &again) == STUN_OK);
