@@ -2,7 +2,8 @@
 // delayed and injected, as sealed packets and as if there were no SRTP.
 //
 //   - nothing is taken as media that the other side did not send, bit for bit, and nothing twice;
-//   - so no frame is ever damaged, and no more is counted as received than came;
+//   - so no frame is ever damaged, no more is counted as received than came, no packet of media is
+//     malformed or of a loop, and what went out and came in, or why it did not, is counted exactly;
 //   - the session survives, and on a good path both hear and see again; the heap stays small.
 #include "fuzz/kit/pair.h"
 #include "stack/rtp/rtp.h"
@@ -25,7 +26,7 @@ struct bench {
     struct pair pair;
     struct clear clear[2][CLEAR_MAX]; // from each side
     unsigned clear_count[2];
-    uint64_t rtp_received[2];
+    uint64_t rtp_received[2], rtcp_received[2], all_sent[2];
     uint8_t last[2][RTP_PACKET_MAX]; // that a side sent
     size_t last_len[2];
 };
@@ -53,6 +54,7 @@ static void take(struct pair *pair, int i, const struct peer_output *out)
     struct bytes bytes = out->datagram.bytes;
     if (addr_equal(&out->datagram.from, &pair->ends[i].addr)) {
         clear_of(i, bytes)->sent++;
+        bench.all_sent[i]++;
         memcpy(bench.last[i], bytes.at, bytes.len);
         bench.last_len[i] = bytes.len;
         return;
@@ -61,6 +63,7 @@ static void take(struct pair *pair, int i, const struct peer_output *out)
     clear->received++;
     assert(clear->received <= clear->sent);
     bench.rtp_received[i] += !rtp_is_rtcp(bytes);
+    bench.rtcp_received[i] += rtp_is_rtcp(bytes);
 }
 
 // What was sent last, as it was before SRTP, or with other bytes; or any bytes behind its header.
@@ -87,7 +90,7 @@ static void forge(void)
     struct datagram d = {pair->ends[1 - to].addr, pair->ends[to].addr, bytes_of(packet, len)};
     if (how & 2)
         d.from.port ^= 1;
-    assert(peer_simrtc.input(pair->ends[to].peer, pair->now, &d) < PEER_DROPS);
+    pair_input(pair, to, &d);
     pair_pump(pair);
 }
 
@@ -121,8 +124,19 @@ static struct media_track_stats stats_of(int i, unsigned track)
     return stats;
 }
 
+static void check_transport(int i)
+{
+    struct media_transport_stats s;
+    peer_simrtc.transport_stats(bench.pair.ends[i].peer, &s);
+    uint64_t received = bench.rtp_received[i] + bench.rtcp_received[i];
+    assert(s.packetsSent == bench.all_sent[i] && s.packetsReceived == received);
+    assert(s.rtcp_received == bench.rtcp_received[i]);
+    assert(s.drops[MEDIA_MALFORMED] == 0 && s.drops[MEDIA_LOOP] == 0 && s.collisions == 0);
+}
+
 static void check(void)
 {
+    pair_check_counts(&bench.pair);
     for (int i = 0; i < 2; i++) {
         uint64_t received = 0;
         for (unsigned track = 0; track < 2; track++) {
@@ -133,6 +147,7 @@ static void check(void)
             received += s.in.packetsReceived;
         }
         assert(received <= bench.rtp_received[i]);
+        check_transport(i);
     }
 }
 
@@ -215,15 +230,17 @@ static void recover(void)
                 pair->ends[i].peer, pair->now,
                 &(struct media_command){.kind = MEDIA_UNMUTE, .track = track});
     pair_pass(pair, GOOD / 2);
-    uint64_t heard[2], seen[2];
+    uint64_t heard[2], seen[2], intact[2];
     for (int i = 0; i < 2; i++) {
         heard[i] = stats_of(i, 0).in.packetsReceived;
         seen[i] = stats_of(i, 1).in.framesDecoded;
+        intact[i] = stats_of(i, 1).quality.intact;
     }
     pair_pass(pair, GOOD / 2);
     for (int i = 0; i < 2; i++) {
         assert(stats_of(i, 0).in.packetsReceived > heard[i] + 40); // of 50
         assert(stats_of(i, 1).in.framesDecoded > seen[i] + 8);     // of 15
+        assert(stats_of(i, 1).quality.intact > intact[i] + 8);
     }
     check();
     pair_check_connected(pair);

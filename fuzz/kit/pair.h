@@ -20,7 +20,8 @@ struct pair_packet {
 struct pair_end {
     void *peer;
     struct addr addr;
-    int channel; // -1: none yet
+    int channel;                // -1: none yet
+    unsigned drops[PEER_DROPS]; // what it said of each datagram
 };
 
 struct pair {
@@ -82,6 +83,13 @@ static inline void pair_send(struct pair *pair, int from, const struct datagram 
         pair_put(pair, to, d, d->bytes, at + TIME_MS);
 }
 
+static inline void pair_input(struct pair *pair, int to, const struct datagram *d)
+{
+    enum peer_drop drop = peer_simrtc.input(pair->ends[to].peer, pair->now, d);
+    assert(drop < PEER_DROPS);
+    pair->ends[to].drops[drop]++;
+}
+
 static inline void pair_pump(struct pair *pair)
 {
     for (int i = 0; i < 2; i++) {
@@ -135,7 +143,7 @@ static inline void pair_pass(struct pair *pair, nanotime span)
             struct pair_packet *p = pair->flight[first];
             pair->flight[first] = pair->flight[--pair->flying];
             struct datagram d = {p->from, p->dest, bytes_of(p->bytes, p->len)};
-            assert(peer_simrtc.input(pair->ends[p->to].peer, pair->now, &d) < PEER_DROPS);
+            pair_input(pair, p->to, &d);
             free(p);
         }
         pair_pump(pair);
@@ -169,7 +177,7 @@ static inline void pair_inject(struct pair *pair)
     struct datagram d = {pair->ends[1 - to].addr, pair->ends[to].addr, writer_bytes(&w)};
     if (how & 2)
         d.from.port ^= 1;
-    assert(peer_simrtc.input(pair->ends[to].peer, pair->now, &d) < PEER_DROPS);
+    pair_input(pair, to, &d);
     pair_pump(pair);
 }
 
@@ -193,9 +201,25 @@ static inline void pair_free(struct pair *pair)
         free(pair->flight[--pair->flying]);
 }
 
-// Both are connected, and nothing was sent without consent.
+// Each datagram is counted, by what became of it.
+static inline void pair_check_counts(const struct pair *pair)
+{
+    for (int i = 0; i < 2; i++) {
+        static struct peer_stats stats;
+        uint64_t all = 0;
+        peer_simrtc.stats(pair->ends[i].peer, &stats);
+        for (unsigned drop = 0; drop < PEER_DROPS; drop++) {
+            assert(stats.drops[drop] == pair->ends[i].drops[drop]);
+            all += stats.drops[drop];
+        }
+        assert(stats.datagrams_received == all);
+    }
+}
+
+// Both are connected, all is counted, and nothing was sent without consent.
 static inline void pair_check_connected(const struct pair *pair)
 {
+    pair_check_counts(pair);
     for (int i = 0; i < 2; i++) {
         static struct peer_stats stats;
         peer_simrtc.stats(pair->ends[i].peer, &stats);
