@@ -71,8 +71,8 @@ static void stream_codec(struct media *m, struct media_stream_in *s, const struc
             frame_buffer_set_rtt(s->video, m->rtt);
     } else if (t->config.kind == MEDIA_AUDIO && !s->audio) {
         s->audio = audio_buffer_new(codec->clock_rate, codec->sample_rate);
-    } else if (s->audio &&
-               !same_clock) { // RFC 7160 4: timestamps count in other units from here on
+    } else if (s->audio && !same_clock) {
+        // RFC 7160 4: timestamps count in other units from here on.
         audio_buffer_restart(s->audio, codec->clock_rate, codec->sample_rate);
     }
 }

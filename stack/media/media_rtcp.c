@@ -390,14 +390,20 @@ static bool regular(struct media *m, nanotime now, struct media_output *out)
     return give(m, &w, out);
 }
 
+// RFC 3550 6.1: a compound begins with a report, and names itself; RFC 5506 4.1: if it is one.
+static void begin_early(struct media *m, struct writer *w)
+{
+    if (m->reduced_size)
+        return;
+    uint32_t ssrc = speak(m);
+    rtcp_write_rr(w, ssrc, NULL, 0);
+    rtcp_write_cname(w, ssrc, bytes_text(m->cname), bytes_of(NULL, 0));
+}
+
 static bool early(struct media *m, nanotime now, struct media_output *out)
 {
     struct writer w = writer(m);
-    if (!m->reduced_size) { // RFC 3550 6.1: a compound begins with a report, and names itself
-        uint32_t ssrc = speak(m);
-        rtcp_write_rr(&w, ssrc, NULL, 0);
-        rtcp_write_cname(&w, ssrc, bytes_text(m->cname), bytes_of(NULL, 0));
-    }
+    begin_early(m, &w);
     size_t begun = w.len;
     write_feedback(m, now, &w);
     bool any = w.len > begun;
@@ -457,11 +463,8 @@ static bool bye(struct media *m, nanotime now, struct media_output *out)
 static bool ccfb(struct media *m, nanotime now, struct media_output *out)
 {
     struct writer w = writer(m);
-    uint32_t ssrc = speak(m);
-    if (!m->reduced_size) {
-        rtcp_write_rr(&w, ssrc, NULL, 0);
-        rtcp_write_cname(&w, ssrc, bytes_text(m->cname), bytes_of(NULL, 0));
-    }
+    (void)speak(m);
+    begin_early(m, &w);
     if (!media_ccfb_write(m, now, &w))
         return false;
     m->stats.ccfbMessagesSent++;
@@ -520,10 +523,7 @@ static bool transport_feedback(struct media *m, nanotime now, struct media_outpu
         return false;
     struct writer w = writer(m);
     uint32_t ssrc = speak(m);
-    if (!m->reduced_size) {
-        rtcp_write_rr(&w, ssrc, NULL, 0);
-        rtcp_write_cname(&w, ssrc, bytes_text(m->cname), bytes_of(NULL, 0));
-    }
+    begin_early(m, &w);
     struct rtcp_transport_cc_head head = {
         .sender = ssrc, .media = m->feedback_media, .feedback_count = m->feedback_count++};
     // What does not fit (256 statuses always do) would be told as lost: better than not at all.

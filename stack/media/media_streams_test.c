@@ -143,12 +143,7 @@ static void test_media_streams_that_play_stay(void **state)
     media_world_free(world);
 }
 
-// RFC 8285 7: ids are the same in all sections, but a section may have some of the extensions
-// alone: sound tells levels, video tells rids.
-static void test_media_streams_of_sections_with_other_extensions(void **state)
-{
-    (void)state;
-    static const struct media_track_config video = {.label = "video",
+static const struct media_track_config simulcast = {.label = "video",
                                                     .kind = MEDIA_VIDEO,
                                                     .codecs = {"VP8"},
                                                     .codecs_count = 1,
@@ -159,16 +154,22 @@ static void test_media_streams_of_sections_with_other_extensions(void **state)
                                                     .pli = true,
                                                     .layers = {{"q", 4, 100000}, {"f", 1, 700000}},
                                                     .layers_count = 2};
+
+// RFC 8285 7: ids are the same in all sections, but a section may have some of the extensions
+// alone: sound tells levels, video tells rids.
+static void test_media_streams_of_sections_with_other_extensions(void **state)
+{
+    (void)state;
     static const struct media_config configs[2] = {{.start_bps = 2000000}};
     for (unsigned audio_first = 0; audio_first < 2; audio_first++) {
         struct media_world *world = media_world_new(configs);
-        (void)media_world_track(world, audio_first ? &opus : &video, true, false);
-        (void)media_world_track(world, audio_first ? &video : &opus, true, false);
+        (void)media_world_track(world, audio_first ? &opus : &simulcast, true, false);
+        (void)media_world_track(world, audio_first ? &simulcast : &opus, true, false);
         for (int side = 0; side < 2; side++) {
             for (unsigned track = 0; track < 2; track++) {
                 bool is_audio = (track == 0) == audio_first;
                 struct media_agreement agreement =
-                    media_world_agreement(is_audio ? &opus : &video, track ? "1" : "0");
+                    media_world_agreement(is_audio ? &opus : &simulcast, track ? "1" : "0");
                 agreement.send = side == 0;
                 agreement.receive = side == 1;
                 if (is_audio)
@@ -195,18 +196,8 @@ static void test_media_streams_repair_is_of_its_layer(void **state)
 {
     (void)state;
     static const struct media_config configs[2] = {{.start_bps = 3000000}};
-    static const struct media_track_config video = {.label = "video",
-                                                    .kind = MEDIA_VIDEO,
-                                                    .codecs = {"VP8"},
-                                                    .codecs_count = 1,
-                                                    .bitrate = 800000,
-                                                    .fps = 25,
-                                                    .width = 640,
-                                                    .height = 360,
-                                                    .pli = true,
-                                                    .fec = MEDIA_FLEXFEC,
-                                                    .layers = {{"q", 4, 100000}, {"f", 1, 700000}},
-                                                    .layers_count = 2};
+    struct media_track_config video = simulcast;
+    video.fec = MEDIA_FLEXFEC;
     struct media_world *world = media_world_new(configs);
     (void)media_world_track(world, &video, true, false);
     media_world_start(world);

@@ -502,6 +502,11 @@ static enum sctp_send_result hand_over(struct sctp *sctp, const struct sctp_mess
     return errno == EINVAL ? SCTP_BAD_STREAM : SCTP_NOT_CONNECTED;
 }
 
+static bool resets_wait(const struct sctp *sctp)
+{
+    return sctp->resets.len && sctp->resets.asked == 0 && sctp->state == SCTP_CONNECTED;
+}
+
 // RFC 6525 5.2.2: a peer that lacks any DATA that was sent before a reset answers "in progress",
 // and resets once they have come. usrsctp, which Firefox and libdatachannel have as well, looks
 // only when a DATA chunk continues what came without a gap: when the last one to come fills a gap,
@@ -511,8 +516,7 @@ static enum sctp_send_result hand_over(struct sctp *sctp, const struct sctp_mess
 static bool resets_can_be_asked(const struct sctp *sctp, nanotime now)
 {
     bool missing = sctp->flow.unsent + sctp->flow.in_flight > 0;
-    return sctp->resets.len && sctp->resets.asked == 0 && sctp->state == SCTP_CONNECTED &&
-           (!missing || now >= time_add(sctp->resets.since, RESET_WAIT_MAX));
+    return resets_wait(sctp) && (!missing || now >= time_add(sctp->resets.since, RESET_WAIT_MAX));
 }
 
 // Other streams may be so busy that this never comes: then new messages wait for it.
@@ -536,8 +540,8 @@ static void resets_ask(struct sctp *sctp)
     sctp->resets.asked += count;
     int result =
         usrsctp_setsockopt(sctp->socket, IPPROTO_SCTP, SCTP_RESET_STREAMS, ask, (socklen_t)size);
-    for (size_t i = 0; result != 0 && i < count;
-         i++) // the peer has no RFC 6525: nothing to wait for
+    size_t refused = result != 0 ? count : 0; // the peer has no RFC 6525: nothing to wait for
+    for (size_t i = 0; i < refused; i++)
         reset_done(sctp, ask->srs_stream_list[i]);
     free(ask);
 }
@@ -679,9 +683,8 @@ bool sctp_reset_stream(struct sctp *sctp, nanotime now, uint16_t stream)
 
 static nanotime timer_at(const struct sctp *sctp)
 {
-    bool resets = sctp->resets.len && sctp->resets.asked == 0 && sctp->state == SCTP_CONNECTED;
     return time_min(sctp_timers_deadline(&sctp->timers),
-                    resets ? time_add(sctp->resets.since, RESET_WAIT_MAX) : TIME_NEVER);
+                    resets_wait(sctp) ? time_add(sctp->resets.since, RESET_WAIT_MAX) : TIME_NEVER);
 }
 
 void sctp_input(struct sctp *sctp, nanotime now, struct bytes packet)

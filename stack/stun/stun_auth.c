@@ -111,7 +111,9 @@ bool stun_auth_check(struct stun_auth *auth, const struct stun_msg *response)
                         : stun_check_integrity(response, auth->key);
 }
 
-bool stun_auth_is_stripped(const struct stun_msg *response)
+// RFC 8489 9.2.5: its nonce announces password algorithms, and their list is gone: somebody took it
+// out on the way.
+static bool is_stripped(const struct stun_msg *response)
 {
     uint32_t features = 0;
     return stun_nonce_features(response->nonce, &features) &&
@@ -119,11 +121,26 @@ bool stun_auth_is_stripped(const struct stun_msg *response)
            !stun_has(response, STUN_PASSWORD_ALGORITHMS);
 }
 
+enum stun_auth_verdict stun_auth_judge(struct stun_auth *auth, bool authenticated,
+                                       const struct stun_msg *response)
+{
+    bool is_unsigned = !response->integrity_at && !response->integrity256_at;
+    bool challenge =
+        response->class == STUN_ERROR &&
+        (response->error_code == STUN_UNAUTHENTICATED || response->error_code == STUN_STALE_NONCE);
+    bool stripped = !challenge && is_stripped(response); // of a challenge: STUN_AUTH_BID_DOWN
+    bool trusted = !authenticated || stun_auth_check(auth, response) || (challenge && is_unsigned);
+    if (trusted && !stripped)
+        return STUN_AUTH_COUNTS;
+    return is_unsigned && response->error_code == STUN_BAD_REQUEST ? STUN_AUTH_UNHEARD
+                                                                   : STUN_AUTH_FORGED;
+}
+
 static enum stun_auth_step choose_algorithm(const struct stun_msg *error,
                                             enum stun_password_algorithm *out)
 {
     *out = STUN_MD5;
-    if (stun_auth_is_stripped(error))
+    if (is_stripped(error))
         return STUN_AUTH_BID_DOWN; // RFC 8489 9.2.5: MUST NOT retry
     if (!stun_has(error, STUN_PASSWORD_ALGORITHMS))
         return STUN_AUTH_RETRY;

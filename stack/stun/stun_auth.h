@@ -37,9 +37,15 @@ void stun_auth_add(struct stun_auth *auth, struct stun_writer *s);
 // Is the answer to an authenticated request signed with our key? (Not asked for 401 and 438.)
 bool stun_auth_check(struct stun_auth *auth, const struct stun_msg *response);
 
-// RFC 8489 9.2.5: its nonce announces password algorithms, and their list is gone: somebody took it
-// out on the way. Such a challenge is not met (STUN_AUTH_BID_DOWN), any other such answer ignored.
-bool stun_auth_is_stripped(const struct stun_msg *response);
+// RFC 8489 9.1.4, 9.2.5: does the answer to a request count? `authenticated`: that was signed.
+enum stun_auth_verdict {
+    STUN_AUTH_COUNTS, // its integrity is right, or none is due: of a challenge, of an answer to
+                      // what was not signed
+    STUN_AUTH_FORGED,  // it does not count; nor is it a mere timeout when nothing else comes
+    STUN_AUTH_UNHEARD, // an unsigned 400: as if it had never come
+};
+enum stun_auth_verdict stun_auth_judge(struct stun_auth *auth, bool authenticated,
+                                       const struct stun_msg *response);
 
 enum stun_auth_step {
     STUN_AUTH_RETRY,       // send the request again, newly made

@@ -73,19 +73,6 @@ static void finish(struct stun_client *client, enum stun_client_state state)
     client->rto.next_at = TIME_NEVER;
 }
 
-// The answer may be taken for what it says: right integrity, or none was due.
-static bool is_trusted(struct stun_client *client, const struct stun_msg *msg)
-{
-    bool challenge = msg->class == STUN_ERROR && (msg->error_code == STUN_UNAUTHENTICATED ||
-                                                  msg->error_code == STUN_STALE_NONCE);
-    if (!challenge && stun_auth_is_stripped(msg))
-        return false;
-    if (!client->authenticated || stun_auth_check(client->auth, msg))
-        return true;
-    // RFC 8489 9.1.4, 9.2.5: an answer without integrity is discarded, but for a challenge.
-    return challenge && !msg->integrity_at && !msg->integrity256_at;
-}
-
 static void answered(struct stun_client *client, nanotime now, const struct stun_msg *msg)
 {
     struct stun_client_result *result = &client->result;
@@ -118,10 +105,9 @@ bool stun_client_input(struct stun_client *client, nanotime now, const struct da
     bool moved = client->config.change_ip || client->config.change_port;
     if (!moved && !addr_equal(&datagram->from, &client->config.server))
         return false;
-    if (!is_trusted(client, &msg)) {
-        // RFC 8489 9.2.5: an unsigned 400 is as if it had never come.
-        bool is_unsigned = !msg.integrity_at && !msg.integrity256_at;
-        client->result.forged |= !is_unsigned || msg.error_code != STUN_BAD_REQUEST;
+    enum stun_auth_verdict verdict = stun_auth_judge(client->auth, client->authenticated, &msg);
+    if (verdict != STUN_AUTH_COUNTS) {
+        client->result.forged |= verdict == STUN_AUTH_FORGED;
         return false;
     }
 

@@ -320,25 +320,6 @@ void turn_request_timeout(struct turn_client *client, nanotime now, struct turn_
     }
 }
 
-static bool is_unsigned(const struct stun_msg *msg)
-{
-    return !msg->integrity_at && !msg->integrity256_at;
-}
-
-// RFC 8489 9.2.5: which answers count. What is not signed is discarded as if it had never come,
-// but for a challenge, and for anything where no credentials were sent.
-static bool is_trusted(struct turn_client *client, const struct turn_request *request,
-                       const struct stun_msg *msg)
-{
-    bool challenge = msg->class == STUN_ERROR && (msg->error_code == STUN_UNAUTHENTICATED ||
-                                                  msg->error_code == STUN_STALE_NONCE);
-    if (!challenge && stun_auth_is_stripped(msg))
-        return false;
-    if (!request->authenticated || stun_auth_check(client->auth, msg))
-        return true;
-    return challenge && is_unsigned(msg);
-}
-
 static bool is_complete(const struct turn_request *request, const struct stun_msg *msg)
 {
     if (msg->class == STUN_ERROR)
@@ -360,12 +341,11 @@ enum turn_drop turn_request_answer(struct turn_client *client, nanotime now,
         return TURN_UNKNOWN_TRANSACTION;
     if (msg->method != methods[request->what] || !is_complete(request, msg))
         return TURN_MALFORMED;
-    if (!is_trusted(client, request, msg)) {
-        // RFC 8489 9.2.5: an unsigned 400 is as if it had never come; else, over TCP, where nothing
-        // is sent again, the transaction ends at once.
-        bool never = is_unsigned(msg) && msg->error_code == STUN_BAD_REQUEST;
-        request->forged |= !never;
-        if (client->config.stream && !never)
+    enum stun_auth_verdict verdict = stun_auth_judge(client->auth, request->authenticated, msg);
+    if (verdict != STUN_AUTH_COUNTS) {
+        request->forged |= verdict == STUN_AUTH_FORGED;
+        // RFC 8489 9.2.5: over TCP, where nothing is sent again, the transaction ends at once.
+        if (client->config.stream && verdict == STUN_AUTH_FORGED)
             turn_request_timeout(client, now, request);
         return TURN_BAD_INTEGRITY;
     }

@@ -446,10 +446,10 @@ static void stats_decode(const struct media_member *members, const json_t *from,
 static bool is_told(const struct live_told *told, const struct media_member *members,
                     const struct media_member *member)
 {
-    const char *by = member->counted_from ? member->counted_from : member->name;
-    size_t i = 0;
-    while (strcmp(members[i].name, by) != 0)
-        i++;
+    size_t i = (size_t)(member - members);
+    if (member->counted_from)
+        for (i = 0; strcmp(members[i].name, member->counted_from) != 0;)
+            i++;
     return told->bits[i / 64] >> i % 64 & 1;
 }
 
