@@ -39,10 +39,10 @@ bool stun_auth_check(struct stun_auth *auth, const struct stun_msg *response);
 
 // RFC 8489 9.1.4, 9.2.5: does the answer to a request count? `authenticated`: that was signed.
 enum stun_auth_verdict {
-    STUN_AUTH_COUNTS, // its integrity is right, or none is due: of a challenge, of an answer to
-                      // what was not signed
-    STUN_AUTH_FORGED,  // it does not count; nor is it a mere timeout when nothing else comes
-    STUN_AUTH_UNHEARD, // an unsigned 400: as if it had never come
+    // Its integrity is right, or none is due: of a challenge, of an answer to what was not signed.
+    STUN_AUTH_COUNTS,
+    STUN_AUTH_FORGED,  // it does not; nor is it a mere timeout when nothing else comes
+    STUN_AUTH_UNHEARD, // nor that, an unsigned 400: as if it had never come
 };
 enum stun_auth_verdict stun_auth_judge(struct stun_auth *auth, bool authenticated,
                                        const struct stun_msg *response);
